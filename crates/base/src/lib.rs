@@ -1,0 +1,20 @@
+//! Typed ids, time, values and the vocabulary that all floors share.
+//!
+//! Architecture invariant: nothing in this crate knows YAML, HTTP, an async
+//! runtime, a clock or a source of randomness.
+
+pub mod fingerprint;
+pub mod id;
+pub mod random;
+pub mod resource;
+pub mod time;
+pub mod value;
+
+pub use fingerprint::{Fingerprint, FingerprintBuilder};
+pub use id::{CallId, InfrastructureId, InstanceKey, InstanceTag, NodeKey, RequestId, ResourceId, Token};
+pub use random::Random;
+pub use resource::{
+    Addresses, Capabilities, ErrorClass, GivenAddress, GivenNode, ProbeResult, ProbeSpec, ProviderError, ResourceState, ResourceView,
+};
+pub use time::{Millis, Timestamp};
+pub use value::{Float, Map, Value};

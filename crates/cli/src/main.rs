@@ -1,0 +1,2 @@
+//! The zenekar command.
+fn main() {}

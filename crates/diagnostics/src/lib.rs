@@ -1,0 +1,1 @@
+//! Spans, diagnostics with stable codes, and their renderers.

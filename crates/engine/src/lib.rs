@@ -1,0 +1,1 @@
+//! The deterministic orchestration engine: intent, observation, planning, life cycles.

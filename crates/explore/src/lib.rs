@@ -1,0 +1,1 @@
+//! Runs the engine against the simulated cloud: seeds, crashes, verdicts.

@@ -1,0 +1,1 @@
+//! The checked topology of an infrastructure and its graph.

@@ -1,0 +1,1 @@
+//! Occopus front-end: infrastructure descriptions and node definitions to the model.

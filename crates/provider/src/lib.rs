@@ -1,0 +1,1 @@
+//! The provider trait and its conformance suite.

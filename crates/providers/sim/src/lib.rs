@@ -1,0 +1,1 @@
+//! Provider sim: a simulated cloud kept in files.

@@ -1,0 +1,1 @@
+//! Drives engine, store and providers: the only crate with a clock.

@@ -1,0 +1,1 @@
+//! A cloud as a pure state machine.

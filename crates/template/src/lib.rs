@@ -1,0 +1,1 @@
+//! Jinja2-compatible templates with Python-style printing.
