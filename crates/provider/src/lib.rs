@@ -1,1 +1,87 @@
 //! The provider trait and its conformance suite.
+//!
+//! A provider is an adapter to something that can run instances. It carries
+//! out calls, classifies errors and decides nothing: retries, back-off,
+//! batching and bounds are the engine's. Architecture invariant: a provider
+//! never sees the engine, and never touches a resource without our tag.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::{Deserialize, Serialize};
+use zenekar_base::{Capabilities, InfrastructureId, InstanceTag, ProbeResult, ProbeSpec, ProviderError, ResourceId, ResourceView, Token};
+use zenekar_model::Rendered;
+
+/// The future of a provider call. Dropping it cancels the waiting, not
+/// necessarily the effect: then the outcome is unknown.
+pub type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T, ProviderError>> + Send + 'a>>;
+
+/// Asks for one new instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateRequest {
+    /// The infrastructure: a tag of the resource.
+    pub infrastructure: InfrastructureId,
+    /// The instance: a tag of the resource, unique.
+    pub instance: InstanceTag,
+    /// The idempotency token: a repeated call with it returns the same resource.
+    pub token: Token,
+    /// The instance's name for people: `spark-worker/3`.
+    pub name: String,
+    /// What to create.
+    pub rendered: Rendered,
+}
+
+/// Which resources to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObserveScope {
+    /// All resources with the infrastructure's tag.
+    All,
+    /// These resources only; those that do not exist (any more) are left out of the answer.
+    Resources(Vec<ResourceId>),
+}
+
+/// Asks for a new contextualisation of a running instance, in place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecontextualiseRequest {
+    /// The resource.
+    pub resource: ResourceId,
+    /// The instance's tag.
+    pub instance: InstanceTag,
+    /// Number of this contextualisation; a repeated or older one is ignored.
+    pub revision: u32,
+    /// What it gets now.
+    pub rendered: Rendered,
+}
+
+/// What a delete call reached. A resource that is not there is a success: it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deleted {
+    /// The provider accepted; the resource disappears later.
+    Accepted,
+    /// The resource does not exist any more.
+    Gone,
+}
+
+/// An adapter to something that can run instances.
+pub trait Provider: Send + Sync {
+    /// Returns the provider's type name, as in a descriptor's `resource.type`.
+    fn name(&self) -> &str;
+
+    /// Says what the provider can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Creates an instance, or returns the one that the token already created.
+    fn create(&self, request: CreateRequest) -> Call<'_, ResourceView>;
+
+    /// Looks at resources of one infrastructure.
+    fn observe(&self, infrastructure: InfrastructureId, scope: ObserveScope) -> Call<'_, Vec<ResourceView>>;
+
+    /// Deletes a resource; repeating it is harmless.
+    fn delete(&self, infrastructure: InfrastructureId, resource: ResourceId) -> Call<'_, Deleted>;
+
+    /// Contextualises a running instance again. Only called where the capabilities allow it.
+    fn recontextualise(&self, infrastructure: InfrastructureId, request: RecontextualiseRequest) -> Call<'_, ()>;
+
+    /// Checks an instance's health from a place that can reach it.
+    fn probe(&self, infrastructure: InfrastructureId, resource: ResourceId, spec: ProbeSpec) -> Call<'_, ProbeResult>;
+}
