@@ -1,0 +1,6 @@
+//! ZK02xx: infrastructure descriptions.
+
+use super::Code;
+
+/// All codes of this block, in the order of their ids.
+pub static ALL: &[&Code] = &[];
