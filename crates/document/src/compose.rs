@@ -1,0 +1,682 @@
+//! From the events of the parser to the arena.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
+use zenekar_diagnostics::{Diagnostic, Span, codes::document as codes, did_you_mean};
+
+use crate::load::Loader;
+use crate::offsets::{Offsets, to_u32};
+use crate::properties::{self, Properties};
+use crate::scalar::{self, Scalar};
+use crate::syntax;
+use crate::tree::{Data, EntryData, NO_INDEX, Node, OWN_TEXT, Style, TextRef};
+
+mod map;
+mod tag;
+
+use tag::Meaning;
+
+/// What the parser says when an alias has no anchor; it can go on after that.
+const UNKNOWN_ANCHOR: &str = "while parsing node, found unknown anchor";
+
+/// One pass over the text of one file.
+pub(crate) struct Pass<'t> {
+    /// The text as the file has it.
+    pub(crate) original: &'t str,
+    /// The text to parse: of the same length, with broken parts blanked out.
+    pub(crate) text: &'t str,
+    /// The parts that are blanked out; what is left of their values is invalid.
+    pub(crate) blanked: &'t [Range<usize>],
+    /// The index of the source text.
+    pub(crate) source: u16,
+}
+
+/// A list or mapping that is not yet complete.
+struct Frame {
+    /// The place of the collection in the arena.
+    node: u32,
+    is_map: bool,
+    anchor: usize,
+    meaning: Meaning,
+    tag_span: Option<Span>,
+    /// Where its children start on the stack of children.
+    children: usize,
+    /// The levels below it.
+    height: usize,
+    /// The expanded size of all before it.
+    expanded_before: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Anchor {
+    /// Not seen, or in a part that was skipped.
+    Unknown,
+    /// The value is not yet complete, so that an alias would be a cycle.
+    Open { node: u32 },
+    Complete {
+        node: u32,
+        expanded: u64,
+        height: usize,
+    },
+}
+
+struct Composer<'l, 's, 't> {
+    loader: &'l mut Loader<'s>,
+    pass: Pass<'t>,
+    offsets: Offsets<'t>,
+    frames: Vec<Frame>,
+    children: Vec<u32>,
+    anchors: Vec<Anchor>,
+    /// The node of each anchor name, for the warning about repeated ones.
+    names: HashMap<&'t str, u32>,
+    /// The levels of a too deep part that is being skipped.
+    skipped: usize,
+    /// Set once a budget is used up: nothing more is read.
+    exhausted: bool,
+    root: Option<u32>,
+    documents: usize,
+}
+
+impl Loader<'_> {
+    /// Reads one pass; an error of the syntax ends it.
+    pub(crate) fn compose(&mut self, pass: Pass<'_>) -> Result<Option<u32>, ScanError> {
+        let offsets = Offsets::new(pass.text);
+        let mut parser = Parser::new_from_str(pass.text);
+        let mut composer = Composer {
+            loader: self,
+            pass,
+            offsets,
+            frames: Vec::new(),
+            children: Vec::new(),
+            anchors: Vec::new(),
+            names: HashMap::new(),
+            skipped: 0,
+            exhausted: false,
+            root: None,
+            documents: 0,
+        };
+        while let Some(next) = parser.next_event() {
+            match next {
+                Ok((event, span)) => composer.event(event, span),
+                Err(error) if error.info() == UNKNOWN_ANCHOR => composer.unknown_anchor(&error),
+                Err(error) => return Err(error),
+            }
+            if composer.exhausted {
+                break;
+            }
+        }
+        composer.close_all();
+        Ok(composer.root)
+    }
+}
+
+impl<'t> Composer<'_, '_, 't> {
+    fn event(&mut self, event: Event<'_>, span: saphyr_parser::Span) {
+        if self.documents > 1 {
+            return;
+        }
+        let start = self.offsets.byte(span.start.index());
+        let end = self.offsets.byte(span.end.index());
+        if self.skipped > 0 {
+            self.skip(&event);
+            return;
+        }
+        match event {
+            Event::Scalar(value, style, anchor, tag) => {
+                self.scalar(&value, style, anchor, tag.as_deref(), start, end)
+            }
+            Event::Alias(anchor) => self.alias(anchor, start, end),
+            Event::SequenceStart(anchor, tag) => {
+                self.open(false, anchor, tag.as_deref(), start, end)
+            }
+            Event::MappingStart(anchor, tag) => self.open(true, anchor, tag.as_deref(), start, end),
+            Event::SequenceEnd | Event::MappingEnd => self.close(start, end),
+            Event::DocumentStart(_) => self.document(start, end),
+            Event::DocumentEnd | Event::StreamStart | Event::StreamEnd | Event::Nothing => {}
+        }
+    }
+
+    fn document(&mut self, start: u32, end: u32) {
+        self.documents += 1;
+        if self.documents == 2 {
+            let diagnostic = Diagnostic::error(&codes::MULTIPLE_DOCUMENTS, "a second document starts here")
+                .labelled(self.span(start, end), "everything from here on is ignored")
+                .help("a descriptor is one document: remove this line, or move the rest to a file of its own");
+            self.loader.report(diagnostic);
+        }
+    }
+
+    fn span(&self, start: u32, end: u32) -> Span {
+        Span::new(self.loader.file(self.pass.source), start, end)
+    }
+
+    fn bytes_span(&self, range: &Range<usize>) -> Span {
+        self.span(to_u32(range.start), to_u32(range.end))
+    }
+
+    /// Follows the events of a part that is skipped.
+    fn skip(&mut self, event: &Event<'_>) {
+        match event {
+            Event::SequenceStart(..) | Event::MappingStart(..) => self.skipped += 1,
+            Event::SequenceEnd | Event::MappingEnd => self.skipped -= 1,
+            _ => {}
+        }
+    }
+
+    /// Counts one more value; reports the end of the budget.
+    fn spend(&mut self, start: u32, end: u32) -> bool {
+        let most = self.loader.limits.nodes_max;
+        self.loader.spent.nodes += 1;
+        self.loader.spent.expanded = self.loader.spent.expanded.saturating_add(1);
+        if self.loader.spent.nodes > most {
+            if !self.exhausted {
+                let diagnostic =
+                    Diagnostic::error(&codes::TOO_MANY_NODES, format!("more than {most} values"));
+                self.loader.report(
+                    diagnostic
+                        .labelled(self.span(start, end), "everything from here on is ignored"),
+                );
+            }
+            self.exhausted = true;
+        }
+        !self.exhausted
+    }
+
+    fn scalar(
+        &mut self,
+        value: &str,
+        style: ScalarStyle,
+        anchor: usize,
+        tag: Option<&Tag>,
+        start: u32,
+        end: u32,
+    ) {
+        if !self.spend(start, end) {
+            return;
+        }
+        let properties = self.properties(anchor, tag, start);
+        let start = properties
+            .as_ref()
+            .map_or(start, |found| to_u32(found.content).min(end.max(start)));
+        let style = style_of(style);
+        let (start, end) = self.trim(value, style, start, end);
+        let meaning = tag.map_or(Meaning::None, Meaning::of);
+        let tag_span = properties
+            .as_ref()
+            .and_then(|found| found.tag.clone())
+            .map(|range| self.bytes_span(&range));
+        let data = if self.is_blanked(value, start) {
+            Data::Invalid
+        } else {
+            self.scalar_data(value, style, &meaning, start, end)
+        };
+        let node = self.push(Node {
+            data,
+            start,
+            end,
+            source: self.pass.source,
+            style,
+        });
+        if let Some(span) = tag_span {
+            self.check_scalar_tag(&meaning, node, span);
+        }
+        self.name(properties.as_ref(), node);
+        self.set_anchor(
+            anchor,
+            Anchor::Complete {
+                node,
+                expanded: 1,
+                height: 0,
+            },
+        );
+        self.add(node);
+    }
+
+    /// Reads where anchor and tag are written, if there are any.
+    fn properties(&self, anchor: usize, tag: Option<&Tag>, start: u32) -> Option<Properties> {
+        (anchor > 0 || tag.is_some()).then(|| properties::read(self.pass.original, start as usize))
+    }
+
+    /// Narrows the place of a scalar to its visible text.
+    fn trim(&self, value: &str, style: Style, start: u32, end: u32) -> (u32, u32) {
+        let written = self
+            .pass
+            .original
+            .get(start as usize..end as usize)
+            .unwrap_or("");
+        if value.is_empty() && style == Style::Plain {
+            // The parser names the indicator before an empty value, or what comes after it.
+            let after = matches!(written, ":" | "-" | "," | "?");
+            let at = if after { end } else { start };
+            return (at, at);
+        }
+        (start, start + to_u32(written.trim_end().len()))
+    }
+
+    fn is_blanked(&self, value: &str, start: u32) -> bool {
+        let start = start as usize;
+        value.is_empty()
+            && self
+                .pass
+                .blanked
+                .iter()
+                .any(|range| range.start <= start && start <= range.end)
+    }
+
+    fn scalar_data(
+        &mut self,
+        value: &str,
+        style: Style,
+        meaning: &Meaning,
+        start: u32,
+        end: u32,
+    ) -> Data {
+        if style == Style::Plain && matches!(meaning, Meaning::None | Meaning::Unknown) {
+            let resolved = scalar::resolve(value);
+            if let Scalar::Int(number) = resolved {
+                self.warn_about_leading_zero(value, number, start, end);
+            }
+            return self.data_of(resolved, value, style, start);
+        }
+        self.tagged_data(value, style, meaning, start)
+    }
+
+    fn data_of(&mut self, resolved: Scalar, value: &str, style: Style, start: u32) -> Data {
+        match resolved {
+            Scalar::Null => Data::Null,
+            Scalar::Bool(truth) => Data::Bool(truth),
+            Scalar::Int(number) => i64::try_from(number).map_or_else(
+                |_| {
+                    self.loader.document.wide.push(number);
+                    Data::WideInt(to_u32(self.loader.document.wide.len() - 1))
+                },
+                Data::Int,
+            ),
+            Scalar::Float(number) => Data::Float(number),
+            Scalar::Date => Data::Date(self.keep(value, style, start)),
+            Scalar::Text => Data::Text(self.keep(value, style, start)),
+        }
+    }
+
+    /// Refers to the text of a scalar in the source where it stands there as it is.
+    fn keep(&mut self, value: &str, style: Style, start: u32) -> TextRef {
+        let quote = u32::from(matches!(style, Style::SingleQuoted | Style::DoubleQuoted));
+        let start = start + quote;
+        let range = start as usize..start as usize + value.len();
+        if self.pass.original.as_bytes().get(range) == Some(value.as_bytes()) {
+            return TextRef {
+                start,
+                length: to_u32(value.len()),
+                source: self.pass.source,
+            };
+        }
+        self.keep_own(value)
+    }
+
+    fn keep_own(&mut self, value: &str) -> TextRef {
+        let own = &mut self.loader.document.text;
+        let start = to_u32(own.len());
+        own.push_str(value);
+        TextRef {
+            start,
+            length: to_u32(value.len()),
+            source: OWN_TEXT,
+        }
+    }
+
+    fn warn_about_leading_zero(&mut self, value: &str, number: i128, start: u32, end: u32) {
+        let digits = value.trim_start_matches(['+', '-']);
+        let leading_zero = digits.len() > 1
+            && digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if leading_zero {
+            let span = self.span(start, end);
+            let diagnostic = Diagnostic::warning(
+                &codes::LEADING_ZERO,
+                format!("`{value}` is the decimal number {number}"),
+            )
+            .labelled(span, "not octal, and not text")
+            .help(format!(
+                "write `\"{value}\"` for text, or `0o{}` for an octal number",
+                digits.trim_start_matches('0')
+            ));
+            self.loader.report(diagnostic);
+        }
+    }
+
+    fn alias(&mut self, anchor: usize, start: u32, end: u32) {
+        if !self.spend(start, end) {
+            return;
+        }
+        self.loader.spent.aliases += 1;
+        let most = self.loader.limits.aliases_max;
+        if self.loader.spent.aliases > most {
+            let diagnostic = Diagnostic::error(
+                &codes::TOO_MANY_ALIASES,
+                format!("more than {most} aliases"),
+            );
+            self.loader.report(
+                diagnostic.labelled(self.span(start, end), "everything from here on is ignored"),
+            );
+            self.exhausted = true;
+            return;
+        }
+        let data = match self.anchors.get(anchor).copied().unwrap_or(Anchor::Unknown) {
+            Anchor::Unknown => Data::Invalid,
+            Anchor::Open { node } => {
+                let outer = self.loader.document.span_of(node);
+                let diagnostic = Diagnostic::error(
+                    &codes::CYCLIC_ALIAS,
+                    "the alias stands inside the value that it repeats",
+                )
+                .labelled(self.span(start, end), "repeats itself here")
+                .also(
+                    Span::empty(outer.file, outer.start),
+                    "the value starts here",
+                );
+                self.loader.report(diagnostic);
+                Data::Invalid
+            }
+            Anchor::Complete {
+                node,
+                expanded,
+                height,
+            } => self.checked_alias(node, expanded, height, start, end),
+        };
+        let node = self.push(Node {
+            data,
+            start,
+            end,
+            source: self.pass.source,
+            style: Style::Plain,
+        });
+        self.add(node);
+    }
+
+    /// Refers to a complete value, unless the document would become too large or too deep by it.
+    fn checked_alias(
+        &mut self,
+        target: u32,
+        expanded: u64,
+        height: usize,
+        start: u32,
+        end: u32,
+    ) -> Data {
+        let (total, deep) = (
+            self.loader.spent.expanded.saturating_add(expanded),
+            self.frames.len() + height,
+        );
+        let limits = self.loader.limits;
+        if total > limits.expanded_nodes_max {
+            let message = format!(
+                "with its aliases written out, the document has more than {} values",
+                limits.expanded_nodes_max
+            );
+            let diagnostic = Diagnostic::error(&codes::EXPANSION, message)
+                .labelled(
+                    self.span(start, end),
+                    format!("stands for {expanded} values"),
+                )
+                .also(self.loader.document.span_of(target), "of this value");
+            self.loader.report(diagnostic);
+            self.exhausted = true;
+            return Data::Invalid;
+        }
+        if deep > limits.depth_max {
+            self.report_depth(start, end);
+            return Data::Invalid;
+        }
+        self.loader.spent.expanded = total;
+        if let Some(frame) = self.frames.last_mut() {
+            frame.height = frame.height.max(height);
+        }
+        Data::Alias(target)
+    }
+
+    fn report_depth(&mut self, start: u32, end: u32) {
+        let message = format!(
+            "nested more than {} levels deep",
+            self.loader.limits.depth_max
+        );
+        self.loader
+            .report(Diagnostic::error(&codes::TOO_DEEP, message).at(self.span(start, end)));
+    }
+
+    fn unknown_anchor(&mut self, error: &ScanError) {
+        if self.documents > 1 || self.skipped > 0 {
+            return;
+        }
+        let start = self.offsets.byte(error.marker().index());
+        let text = self.pass.original;
+        let range = syntax::word_at(text, start as usize);
+        let name = text[range.clone()].trim_start_matches('*');
+        if self.spend(start, start) {
+            let span = self.bytes_span(&range);
+            let diagnostic = Diagnostic::error(
+                &codes::UNKNOWN_ANCHOR,
+                format!("no value before this is marked with `&{name}`"),
+            )
+            .at(span);
+            let later = text[range.end..]
+                .find(&format!("&{name}"))
+                .map(|at| range.end + at);
+            let diagnostic = match (did_you_mean(name, self.sorted_names()), later) {
+                (_, Some(at)) if syntax::word_at(text, at).len() == name.len() + 1 => {
+                    let place = self.bytes_span(&(at..at + name.len() + 1));
+                    diagnostic
+                        .also(place, "marked only here")
+                        .help("an anchor must stand before its aliases")
+                }
+                (Some(near), _) => diagnostic
+                    .help(format!("did you mean `*{near}`?"))
+                    .fix(span, format!("*{near}")),
+                (None, _) => diagnostic,
+            };
+            self.loader.report(diagnostic);
+            let node = Node {
+                data: Data::Invalid,
+                start,
+                end: to_u32(range.end),
+                source: self.pass.source,
+                style: Style::Plain,
+            };
+            let node = self.push(node);
+            self.add(node);
+        }
+    }
+
+    fn sorted_names(&self) -> Vec<&'t str> {
+        let mut names: Vec<&str> = self.names.keys().copied().collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn open(&mut self, is_map: bool, anchor: usize, tag: Option<&Tag>, start: u32, end: u32) {
+        if self.frames.len() >= self.loader.limits.depth_max {
+            self.report_depth(start, end);
+            self.skipped = 1;
+            let node = self.push(Node {
+                data: Data::Invalid,
+                start,
+                end,
+                source: self.pass.source,
+                style: Style::Plain,
+            });
+            self.add(node);
+            return;
+        }
+        if !self.spend(start, end) {
+            return;
+        }
+        let properties = self.properties(anchor, tag, start);
+        let start = properties
+            .as_ref()
+            .map_or(start, |found| to_u32(found.content));
+        let tag_span = properties
+            .as_ref()
+            .and_then(|found| found.tag.clone())
+            .map(|range| self.bytes_span(&range));
+        let node = self.push(Node {
+            data: Data::Invalid,
+            start,
+            end: end.max(start),
+            source: self.pass.source,
+            style: Style::Plain,
+        });
+        self.name(properties.as_ref(), node);
+        self.set_anchor(anchor, Anchor::Open { node });
+        self.frames.push(Frame {
+            node,
+            is_map,
+            anchor,
+            meaning: tag.map_or(Meaning::None, Meaning::of),
+            tag_span,
+            children: self.children.len(),
+            height: 0,
+            expanded_before: self.loader.spent.expanded - 1,
+        });
+    }
+
+    fn close(&mut self, start: u32, end: u32) {
+        let Some(frame) = self.frames.pop() else {
+            return;
+        };
+        let end = self.end_of(&frame, start, end);
+        let node = &mut self.loader.document.nodes[frame.node as usize];
+        node.end = end.max(node.start);
+        let data = if frame.is_map {
+            self.close_map(&frame)
+        } else {
+            self.close_list(&frame)
+        };
+        self.children.truncate(frame.children);
+        let data = self.apply_collection_tag(&frame, data);
+        self.loader.document.nodes[frame.node as usize].data = data;
+        let height = frame.height + 1;
+        let expanded = self.loader.spent.expanded - frame.expanded_before;
+        self.set_anchor(
+            frame.anchor,
+            Anchor::Complete {
+                node: frame.node,
+                expanded,
+                height,
+            },
+        );
+        if let Some(outer) = self.frames.last_mut() {
+            outer.height = outer.height.max(height);
+        }
+        self.add(frame.node);
+    }
+
+    /// Returns where a collection ends: at its bracket, or with its last child.
+    fn end_of(&self, frame: &Frame, start: u32, end: u32) -> u32 {
+        let opening = self
+            .pass
+            .original
+            .as_bytes()
+            .get(self.loader.document.nodes[frame.node as usize].start as usize);
+        if matches!(opening, Some(b'[' | b'{')) && end > start {
+            return end;
+        }
+        let last = self.children.get(frame.children..).and_then(<[u32]>::last);
+        last.map_or(end, |last| self.loader.document.nodes[*last as usize].end)
+    }
+
+    fn close_list(&mut self, frame: &Frame) -> Data {
+        let document = &mut self.loader.document;
+        let first = to_u32(document.items.len());
+        let items = &self.children[frame.children..];
+        document.items.extend_from_slice(items);
+        Data::List {
+            first,
+            count: to_u32(items.len()),
+        }
+    }
+
+    /// Ends the collections that a used-up budget left open.
+    fn close_all(&mut self) {
+        while !self.frames.is_empty() {
+            let end = to_u32(self.pass.text.len());
+            self.close(end, end);
+        }
+    }
+
+    fn push(&mut self, node: Node) -> u32 {
+        self.loader.push_node(node)
+    }
+
+    /// Gives a complete value to the collection that it is in.
+    fn add(&mut self, node: u32) {
+        if self.frames.is_empty() {
+            self.root = self.root.or(Some(node));
+        } else {
+            self.children.push(node);
+        }
+    }
+
+    fn set_anchor(&mut self, anchor: usize, state: Anchor) {
+        if anchor == 0 {
+            return;
+        }
+        if self.anchors.len() <= anchor {
+            self.anchors.resize(anchor + 1, Anchor::Unknown);
+        }
+        self.anchors[anchor] = state;
+    }
+
+    /// Remembers the name of an anchor, and warns if it had another value.
+    fn name(&mut self, properties: Option<&Properties>, node: u32) {
+        let Some(range) = properties.and_then(|found| found.anchor.clone()) else {
+            return;
+        };
+        let Some(name) = self.pass.original.get(range.clone()) else {
+            return;
+        };
+        if let Some(earlier) = self.names.insert(name, node) {
+            let diagnostic = Diagnostic::warning(
+                &codes::DUPLICATE_ANCHOR,
+                format!("the anchor `&{name}` is defined twice"),
+            )
+            .labelled(
+                self.bytes_span(&(range.start - 1..range.end)),
+                "aliases after this mean this value",
+            )
+            .also(
+                self.loader.document.span_of(earlier),
+                "and those before it mean this one",
+            );
+            self.loader.report(diagnostic);
+        }
+    }
+}
+
+fn style_of(style: ScalarStyle) -> Style {
+    match style {
+        ScalarStyle::Plain => Style::Plain,
+        ScalarStyle::SingleQuoted => Style::SingleQuoted,
+        ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
+        ScalarStyle::Literal => Style::Literal,
+        ScalarStyle::Folded => Style::Folded,
+    }
+}
+
+/// Makes an entry of an index-less mapping.
+const fn entry(text: TextRef, key: u32, value: u32) -> EntryData {
+    EntryData {
+        text,
+        key,
+        value,
+        merged: false,
+    }
+}
+
+/// Returns the data of a mapping without index.
+const fn plain_map(first: u32, count: u32) -> Data {
+    Data::Map {
+        first,
+        count,
+        index: NO_INDEX,
+    }
+}

@@ -1,0 +1,278 @@
+//! Goes on after a mistake in the syntax: the broken part is blanked out, and
+//! the rest is read again.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use zenekar_diagnostics::{Diagnostic, Span, codes::document as codes};
+
+use crate::compose::Pass;
+use crate::load::Loader;
+use crate::offsets::{Offsets, to_u32};
+use crate::syntax;
+use crate::tree::Document;
+
+/// How many mistakes of the syntax are looked for in one file.
+const RECOVERIES_MAX: usize = 12;
+/// How many bytes may be read again and again; larger files show fewer mistakes at once.
+const REREAD_BYTES_MAX: usize = 32 << 20;
+/// How many control characters of one file are reported.
+const CONTROL_CHARACTERS_MAX: usize = 5;
+
+/// The sizes of the arena, to which a failed pass goes back.
+struct Checkpoint {
+    nodes: usize,
+    items: usize,
+    entries: usize,
+    sorted: usize,
+    text: usize,
+    bytes: usize,
+    wide: usize,
+    diagnostics: usize,
+    expanded: u64,
+}
+
+impl Loader<'_> {
+    /// Reads one source text; none if it is empty or nothing could be read.
+    pub(crate) fn read(&mut self, source: u16) -> Option<u32> {
+        let original: Arc<str> = Arc::clone(&self.document.sources[usize::from(source)].text);
+        let mut text = self.without_control_characters(source, &original);
+        let mut blanked: Vec<Range<usize>> = Vec::new();
+        let mut found: Vec<Diagnostic> = Vec::new();
+        let before = self.checkpoint();
+        let passes = (REREAD_BYTES_MAX / original.len().max(1)).clamp(1, RECOVERIES_MAX);
+        for _ in 0..passes {
+            let pass = Pass {
+                original: &original,
+                text: &text,
+                blanked: &blanked,
+                source,
+            };
+            let error = match self.compose(pass) {
+                Ok(root) => {
+                    self.insert_in_order(before.diagnostics, found);
+                    return root;
+                }
+                Err(error) => error,
+            };
+            self.roll_back(&before);
+            let at = Offsets::new(&text).byte(error.marker().index()) as usize;
+            let mistake = syntax::explain(&text, error.info(), at, self.file(source));
+            let line = mistake
+                .primary
+                .as_ref()
+                .map_or(at, |label| label.span.start as usize);
+            // The same mistake again means that too little was blanked out.
+            if !found.iter().any(|known| {
+                known.primary.as_ref().map(|label| label.span)
+                    == mistake.primary.as_ref().map(|label| label.span)
+            }) {
+                found.push(mistake);
+            }
+            let Some(range) = broken_part(&text, line.min(at), &blanked) else {
+                break;
+            };
+            text = Cow::Owned(blank(&text, &range));
+            blanked.push(range);
+        }
+        self.insert_in_order(before.diagnostics, found);
+        None
+    }
+
+    /// Reports control characters and replaces them by spaces.
+    fn without_control_characters<'t>(&mut self, source: u16, original: &'t str) -> Cow<'t, str> {
+        let wrong =
+            |byte: u8| (byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')) || byte == 0x7F;
+        if !original.bytes().any(wrong) {
+            return Cow::Borrowed(original);
+        }
+        let file = self.file(source);
+        for (at, byte) in original
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| wrong(*byte))
+            .take(CONTROL_CHARACTERS_MAX)
+        {
+            let name = if byte == 0 {
+                "NUL".to_owned()
+            } else {
+                format!("U+{byte:04X}")
+            };
+            let span = Span::new(file, to_u32(at), to_u32(at + 1));
+            self.report(
+                Diagnostic::error(
+                    &codes::CONTROL_CHARACTER,
+                    format!("the control character {name} cannot stand here"),
+                )
+                .at(span),
+            );
+        }
+        Cow::Owned(
+            original
+                .chars()
+                .map(|character| {
+                    if character.is_ascii() && wrong(character as u8) {
+                        ' '
+                    } else {
+                        character
+                    }
+                })
+                .collect(),
+        )
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        let document = &self.document;
+        Checkpoint {
+            nodes: document.nodes.len(),
+            items: document.items.len(),
+            entries: document.entries.len(),
+            sorted: document.sorted.len(),
+            text: document.text.len(),
+            bytes: document.bytes.len(),
+            wide: document.wide.len(),
+            diagnostics: self.diagnostics.len(),
+            expanded: self.spent.expanded,
+        }
+    }
+
+    /// Forgets what a failed pass made. What it spent of the budgets for
+    /// values stays spent, which bounds the work of nested retries.
+    fn roll_back(&mut self, checkpoint: &Checkpoint) {
+        let Document {
+            nodes,
+            items,
+            entries,
+            sorted,
+            text,
+            bytes,
+            wide,
+            ..
+        } = &mut self.document;
+        nodes.truncate(checkpoint.nodes);
+        items.truncate(checkpoint.items);
+        entries.truncate(checkpoint.entries);
+        sorted.truncate(checkpoint.sorted);
+        text.truncate(checkpoint.text);
+        bytes.truncate(checkpoint.bytes);
+        wide.truncate(checkpoint.wide);
+        self.diagnostics.truncate(checkpoint.diagnostics);
+        self.spent.expanded = checkpoint.expanded;
+    }
+
+    /// Adds the mistakes of the syntax to those of the pass that succeeded.
+    fn insert_in_order(&mut self, from: usize, found: Vec<Diagnostic>) {
+        if found.is_empty() {
+            return;
+        }
+        for diagnostic in found {
+            self.report(diagnostic);
+        }
+        let from = from.min(self.diagnostics.len());
+        self.diagnostics[from..].sort_by_key(|diagnostic| {
+            diagnostic
+                .primary
+                .as_ref()
+                .map(|label| (label.span.file, label.span.start))
+        });
+    }
+}
+
+/// Returns the part to blank out for a mistake at `at`: the line with all that
+/// is indented below it, without its key; if that was blank already, the whole
+/// line, then the block around it.
+fn broken_part(text: &str, at: usize, blanked: &[Range<usize>]) -> Option<Range<usize>> {
+    let mut line = line_at(text, at.min(text.len()));
+    // A mistake at the end of the text belongs to the last line with content.
+    while text[line.clone()].trim().is_empty() && line.start > 0 {
+        line = line_at(text, line.start - 1);
+    }
+    // What remains of a part that was blanked out before is to blame: go outwards.
+    let mut whole_lines = blanked
+        .iter()
+        .any(|range| range.start >= line.start && range.start <= line.end);
+    loop {
+        let block = block_of(text, &line);
+        let value = if whole_lines {
+            None
+        } else {
+            value_start(&text[line.clone()]).map(|offset| line.start + offset)
+        };
+        let range = value.unwrap_or(block.start)..block.end;
+        if !text[range.clone()].trim().is_empty() {
+            return Some(range);
+        }
+        if !whole_lines {
+            whole_lines = true;
+            continue;
+        }
+        line = parent_line(text, &line)?;
+    }
+}
+
+fn line_at(text: &str, at: usize) -> Range<usize> {
+    let start = text[..at].rfind('\n').map_or(0, |found| found + 1);
+    let end = text[at..].find('\n').map_or(text.len(), |found| at + found);
+    start..end.max(start)
+}
+
+fn indentation(line: &str) -> usize {
+    line.len() - line.trim_start_matches([' ', '\t']).len()
+}
+
+/// Returns a line with the deeper indented and blank lines after it.
+fn block_of(text: &str, line: &Range<usize>) -> Range<usize> {
+    let column = indentation(&text[line.clone()]);
+    let mut end = line.end;
+    while end < text.len() {
+        let next = line_at(text, end + 1);
+        let content = &text[next.clone()];
+        if !content.trim().is_empty() && indentation(content) <= column {
+            break;
+        }
+        end = next.end;
+    }
+    line.start..end
+}
+
+/// Returns where the value starts on a line: after its dashes and its key.
+fn value_start(line: &str) -> Option<usize> {
+    let mut at = indentation(line);
+    while line[at..].starts_with("- ") {
+        at += 2;
+        at += indentation(&line[at..]);
+    }
+    let key = line[at..].find(": ").map(|found| at + found + 1);
+    let dash = (at > indentation(line)).then_some(at - 1);
+    key.or(dash)
+}
+
+fn parent_line(text: &str, line: &Range<usize>) -> Option<Range<usize>> {
+    let column = indentation(&text[line.clone()]);
+    let mut line = line.clone();
+    while line.start > 0 {
+        line = line_at(text, line.start - 1);
+        let content = &text[line.clone()];
+        if !content.trim().is_empty() && indentation(content) < column.max(1) {
+            return Some(line);
+        }
+    }
+    None
+}
+
+/// Replaces all but line breaks by spaces, character by character where they
+/// are ASCII, so that offsets stay the same.
+fn blank(text: &str, range: &Range<usize>) -> String {
+    let mut out = String::with_capacity(text.len());
+    out.push_str(&text[..range.start]);
+    for character in text[range.clone()].chars() {
+        if matches!(character, '\n' | '\r') {
+            out.push(character);
+        } else {
+            out.extend(std::iter::repeat_n(' ', character.len_utf8()));
+        }
+    }
+    out.push_str(&text[range.end..]);
+    out
+}
