@@ -40,6 +40,7 @@ macro_rules! number_id {
 
         impl $name {
             /// Returns the number as an index into a table.
+            #[allow(clippy::cast_possible_truncation, reason = "not all of the types are wider than an index")]
             pub const fn index(self) -> usize {
                 self.0 as usize
             }
