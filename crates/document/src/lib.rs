@@ -25,5 +25,5 @@ mod tree;
 
 pub use limits::Limits;
 pub use load::{Loaded, Project, load_file, load_file_in, load_text};
-pub use scalar::boolean_word;
+pub use scalar::{boolean_word, plain_value, reads_as_text};
 pub use tree::{Document, Entries, Entry, Items, Key, Kind, NodeId, Style, View};

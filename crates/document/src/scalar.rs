@@ -4,6 +4,8 @@
 //! descriptors rely on: underscores in numbers, decimal numbers with leading
 //! zeros, binary numbers, and dates.
 
+use zenekar_base::{Float, Value};
+
 /// What a plain scalar is. Text and dates keep the text as it is written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Scalar {
@@ -25,6 +27,24 @@ pub(crate) fn resolve(text: &str) -> Scalar {
         b't' | b'T' | b'f' | b'F' => boolean(text).map_or(Scalar::Text, Scalar::Bool),
         b'0'..=b'9' | b'+' | b'-' | b'.' => number_or_date(text),
         _ => Scalar::Text,
+    }
+}
+
+/// Says whether a text, written without quotes, reads as this text and not as
+/// a number, a truth value, null, a date or a merge key.
+pub fn reads_as_text(text: &str) -> bool {
+    text != "<<" && resolve(text) == Scalar::Text
+}
+
+/// Returns what a text reads as if it is written without quotes.
+pub fn plain_value(text: &str) -> Value {
+    match resolve(text) {
+        Scalar::Null => Value::Null,
+        Scalar::Bool(truth) => Value::Bool(truth),
+        Scalar::Int(number) => Value::Int(number),
+        Scalar::Float(number) => Value::Float(Float(number)),
+        Scalar::Date => Value::Date(text.to_owned()),
+        Scalar::Text => Value::String(text.to_owned()),
     }
 }
 
