@@ -238,6 +238,39 @@ impl SimCloud {
         }
     }
 
+    /// Says whether everything that refers to a machine refers to one that
+    /// exists. A cloud read from a damaged file can fail this, and must not be used.
+    pub fn is_sound(&self) -> bool {
+        let exists = |number: u32| (number as usize) < self.resources.len();
+        let events_exist = self.events.values().all(|event| match event {
+            Event::Effect(..) | Event::Reply(_) => true,
+            Event::Booted { number, .. }
+            | Event::LifeFault { number, .. }
+            | Event::Deleted { number }
+            | Event::Forgotten { number } => exists(*number),
+        });
+        let alive = self.resources.iter().filter(|resource| resource.is_alive());
+        events_exist
+            && self.settings.validate().is_ok()
+            && self.tokens.values().copied().all(exists)
+            && self.listed.values().flatten().copied().all(exists)
+            && self
+                .resources
+                .iter()
+                .zip(0..)
+                .all(|(resource, number)| resource.is_sound(number))
+            && alive.clone().count() == self.instances_used as usize
+            && alive
+                .map(|resource| u64::from(resource.identity.cores))
+                .sum::<u64>()
+                == u64::from(self.cores_used)
+            && self
+                .events
+                .keys()
+                .next()
+                .is_none_or(|&(at, _)| at >= self.now)
+    }
+
     /// Processes everything up to `now` and returns the present.
     pub(crate) fn run_until(&mut self, now: Timestamp, chooser: &mut dyn Chooser) -> Timestamp {
         while let Some(&key) = self.events.keys().next()

@@ -103,6 +103,15 @@ impl Resource {
         self.deleted_at.is_none()
     }
 
+    /// Says whether a machine that was read from a file can be one.
+    pub(crate) fn is_sound(&self, number: u32) -> bool {
+        self.number == number
+            && self
+                .history
+                .last()
+                .is_some_and(|change| change.at >= self.created_at)
+    }
+
     /// Records a change and forgets what no list can show any more.
     pub(crate) fn change(
         &mut self,

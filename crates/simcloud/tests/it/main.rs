@@ -1,0 +1,8 @@
+//! Tests of the simulated cloud through its public interface.
+
+mod calls;
+mod determinism;
+mod failures;
+mod lists;
+mod model;
+mod support;
