@@ -1,1 +1,30 @@
 //! The deterministic orchestration engine: intent, observation, planning, life cycles.
+//!
+//! [`Engine::handle`] takes what happened, [`Engine::poll`] gives what to do.
+//! The same engine runs in production and in the explorer.
+//!
+//! Architecture invariant: no I/O, no clock, no randomness, no threads, no
+//! hash maps. Time, seed and inputs are arguments.
+
+mod advance;
+mod backoff;
+mod complete;
+mod effect;
+mod engine;
+mod given;
+mod intent;
+mod observe;
+mod plan;
+mod pump;
+mod record;
+pub mod settings;
+mod state;
+mod status;
+
+pub use effect::{Call, Effect, Input, Notice, Operation, Refusal, Response, ScalingChange, ScalingRequest, Scope};
+pub use engine::Engine;
+pub use plan::{Action, Cause, Plan, Step, When};
+pub use record::{Breakage, Doom, Entry, RECORD_VERSION, Record, SharedTopology};
+pub use settings::Settings;
+pub use state::{Instance, Intent, NodeState, Phase, ProviderIndex, State};
+pub use status::{InstanceStatus, NodeStatus, Status, Verdict, Waiting};

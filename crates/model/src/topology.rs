@@ -320,7 +320,7 @@ impl Topology {
         let reverse = graph::reverse(&edges);
         let heights = all_levels(&reverse).expect("a graph without cycles has none when its edges are turned round");
         let dependents = reverse.into_iter().map(|list| list.into_iter().map(node_index).collect()).collect();
-        let fingerprint = fingerprint(&name, &nodes);
+        let fingerprint = fingerprint(&name, &definitions, &nodes);
         Ok(Self { name, user_id, variables, definitions, nodes, levels, heights, dependents, fingerprint })
     }
 
@@ -442,9 +442,10 @@ fn cycle_error(edges: &[Vec<usize>], nodes: &[Node]) -> TopologyError {
     TopologyError::Cycle(path.into_iter().map(|node| nodes[node].name.clone()).collect())
 }
 
-fn fingerprint(name: &str, nodes: &[Node]) -> Fingerprint {
+fn fingerprint(name: &str, definitions: &[Definition], nodes: &[Node]) -> Fingerprint {
     let mut builder = FingerprintBuilder::default();
     builder.text(name);
+    let health: Vec<Fingerprint> = definitions.iter().map(health_fingerprint).collect();
     for node in nodes {
         builder.text(&node.name).number(u64::from(node.count.min)).number(u64::from(node.count.max));
         for print in &node.fingerprints {
@@ -453,8 +454,29 @@ fn fingerprint(name: &str, nodes: &[Node]) -> Fingerprint {
         for dependency in &node.dependencies {
             builder.number(u64::from(dependency.on.0)).number(dependency.on_address_change.map_or(0, |change| change as u64 + 1));
         }
+        builder.piece(b'h', &health[node.definition as usize].0.to_be_bytes());
         let update = node.update;
         builder.number(u64::from(update.unavailable_max)).number(u64::from(update.surge_max)).number(u64::from(update.refuse_replacement));
+    }
+    builder.finish()
+}
+
+/// Returns the fingerprint of a definition's health checks: a change of them
+/// is a change of the intent, but not of the instances.
+fn health_fingerprint(definition: &Definition) -> Fingerprint {
+    let mut builder = FingerprintBuilder::default();
+    for health in definition.implementations.iter().map(|implementation| &implementation.health) {
+        builder.number(u64::from(health.ping)).number(health.timeout.0).number(health.ports.len() as u64);
+        for port in &health.ports {
+            builder.number(u64::from(*port));
+        }
+        builder.number(health.urls.len() as u64);
+        for url in &health.urls {
+            builder.text(url);
+        }
+        for database in &health.mysql_databases {
+            builder.text(&database.name).text(&database.user).text(&database.password);
+        }
     }
     builder.finish()
 }

@@ -1,0 +1,146 @@
+//! The addresses that instances are told of each other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use zenekar_base::{GivenAddress, GivenNode, InstanceKey, NodeKey};
+use zenekar_model::{AddressChange, NodeIndex, Topology};
+
+use crate::engine::Engine;
+use crate::record::Record;
+
+impl Engine {
+    /// Rebuilds who depends on whom and who reads whose addresses.
+    pub(crate) fn rebuild_links(&mut self) {
+        for node in &mut self.nodes {
+            node.dependents.clear();
+            node.readers.clear();
+            node.given = None;
+        }
+        for key in self.node_keys() {
+            for dependee in self.state.node(key).dependencies.clone() {
+                self.nodes[dependee.index()].dependents.insert(key);
+            }
+        }
+        let Some(topology) = self.topology() else { return };
+        for index in topology.indices() {
+            let reader = self.state.node_keys[index.index()];
+            for read in read_by(&topology, index) {
+                let read = self.state.node_keys[read.index()];
+                self.nodes[read.index()].readers.insert(reader);
+            }
+        }
+    }
+
+    /// Returns the set of addresses that a new instance of a node is given
+    /// now, making it durable if it is a new one; `None` if the node reads none.
+    pub(crate) fn current_given(&mut self, key: NodeKey) -> Option<u32> {
+        if let Some(known) = self.nodes[key.index()].given
+            && known.is_none_or(|set| self.state.given.contains_key(&set))
+        {
+            return known;
+        }
+        let nodes = self.collect_given(key);
+        let set = if nodes.is_empty() {
+            None
+        } else {
+            let same = self.state.given.iter().rev().find(|(_, (held, _))| **held == nodes).map(|(set, _)| *set);
+            Some(same.unwrap_or_else(|| {
+                let set = self.state.next_given;
+                self.record(Record::Given { set, nodes: Arc::new(nodes) });
+                set
+            }))
+        };
+        self.nodes[key.index()].given = Some(set);
+        set
+    }
+
+    /// Returns the addresses of all nodes that a node reads.
+    fn collect_given(&self, key: NodeKey) -> Vec<GivenNode> {
+        let (Some(topology), Some(index)) = (self.topology(), self.state.node(key).index) else { return Vec::new() };
+        let read = read_by(&topology, index);
+        read.into_iter().map(|index| self.given_node(self.state.node_keys[index.index()])).collect()
+    }
+
+    fn given_node(&self, key: NodeKey) -> GivenNode {
+        let node = self.state.node(key);
+        let serving = node.instances.iter().filter_map(|key| self.instance(*key)).filter(|instance| instance.serves());
+        let instances = serving.map(|instance| GivenAddress { instance: instance.tag.clone(), addresses: instance.addresses.clone() }).collect();
+        GivenNode { node: key, name: node.name.clone(), instances }
+    }
+
+    /// Finds the instances of a node that were given addresses that are no
+    /// longer true, once the nodes that it reads are complete again.
+    pub(crate) fn check_given(&mut self, reader: NodeKey) {
+        let (Some(topology), Some(index)) = (self.topology(), self.state.node(reader).index) else { return };
+        let holders: Vec<(InstanceKey, u32)> = self
+            .state
+            .node(reader)
+            .instances
+            .iter()
+            .filter_map(|key| self.instance(*key))
+            .filter(|instance| instance.doom.is_none())
+            .filter_map(|instance| Some((instance.key, instance.given?)))
+            .collect();
+        if holders.is_empty() {
+            return;
+        }
+        let mut verdicts: BTreeMap<u32, bool> = BTreeMap::new();
+        let mut stale = std::collections::BTreeSet::new();
+        for (key, set) in holders {
+            let verdict = match verdicts.get(&set) {
+                Some(known) => *known,
+                None => {
+                    let held = self.state.given.get(&set).map(|(nodes, _)| Arc::clone(nodes)).unwrap_or_default();
+                    let verdict = held.iter().any(|given| self.is_stale(&topology, index, given));
+                    verdicts.insert(set, verdict);
+                    verdict
+                }
+            };
+            if verdict {
+                stale.insert(key);
+            }
+        }
+        if self.nodes[reader.index()].stale != stale {
+            self.nodes[reader.index()].stale = stale;
+            self.dirty_nodes.insert(reader);
+        }
+    }
+
+    /// Says whether what an instance was told of one node calls for a new contextualisation.
+    fn is_stale(&self, topology: &Topology, reader: NodeIndex, given: &GivenNode) -> bool {
+        let node = self.state.node(given.node);
+        let Some(read) = node.index.filter(|read| *read != reader) else { return false };
+        let policy = address_policy(topology, reader, read);
+        let wanted = self.state.wanted(given.node);
+        if policy == Some(AddressChange::Ignore) || node.serving < wanted || wanted == 0 {
+            // Not before the node is complete: its addresses are about to change once more.
+            return false;
+        }
+        let now = self.given_node(given.node);
+        if policy.is_some() {
+            return now.instances != given.instances;
+        }
+        // Without a word in the descriptor only replaced members count, not added or removed ones.
+        let kept = given.instances.iter().filter(|member| now.instances.contains(member)).count();
+        kept < given.instances.len().min(wanted as usize)
+    }
+
+    /// Says whether an instance with stale addresses is replaced rather than contextualised again.
+    pub(crate) fn recreate_on_address_change(&self, key: NodeKey) -> bool {
+        let (Some(topology), Some(index)) = (self.topology(), self.state.node(key).index) else { return false };
+        topology.node(index).dependencies.iter().any(|dependency| dependency.on_address_change == Some(AddressChange::Recreate))
+    }
+}
+
+/// Returns the nodes whose addresses matter to a node: those that its
+/// templates read, and those whose changes the descriptor says something about.
+fn read_by(topology: &Topology, index: NodeIndex) -> std::collections::BTreeSet<NodeIndex> {
+    let node = topology.node(index);
+    let explicit = node.dependencies.iter().filter(|dependency| dependency.on_address_change.is_some_and(|change| change != AddressChange::Ignore));
+    node.references.iter().copied().chain(explicit.map(|dependency| dependency.on)).collect()
+}
+
+fn address_policy(topology: &Topology, reader: NodeIndex, read: NodeIndex) -> Option<AddressChange> {
+    topology.node(reader).dependencies.iter().find(|dependency| dependency.on == read).and_then(|dependency| dependency.on_address_change)
+}

@@ -1,0 +1,481 @@
+//! Planning: which steps lead from what is to what is wanted.
+//!
+//! A pure function of the engine's state. The preview that people see and the
+//! steps that the engine takes come from the same code.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use zenekar_base::{InstanceKey, NodeKey, Timestamp};
+use zenekar_model::AddressChange;
+
+use crate::effect::{Input, Notice, Refusal};
+use crate::engine::{Engine, Timer};
+use crate::record::{Breakage, Doom, Record};
+use crate::settings::{BREAKER_FREE, BREAKER_SHARE_PERCENT, BREAKER_WINDOW};
+use crate::state::{Instance, Phase};
+use crate::status::Waiting;
+
+/// What a step does to its subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// A new instance is created.
+    Create,
+    /// An instance that is on its way is brought to readiness.
+    Continue,
+    /// An instance is contextualised again in place.
+    Restart,
+    /// An instance is deleted and another takes its place.
+    Replace,
+    /// An instance is deleted.
+    Delete,
+}
+
+/// Why a step is taken.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The node has fewer instances than wanted.
+    BelowTarget,
+    /// It is not ready yet.
+    Unfinished,
+    /// Its deletion has begun: why.
+    Doomed(Doom),
+    /// The node has more instances than wanted.
+    AboveTarget,
+    /// The descriptor no longer has its node.
+    NodeRemoved,
+    /// The infrastructure goes down.
+    Teardown,
+    /// It broke down.
+    Broken(Breakage),
+    /// Its resource section or its contextualisation has changed.
+    Outdated {
+        /// The resource section changed.
+        resource: bool,
+        /// The contextualisation changed.
+        context: bool,
+    },
+    /// An address that it was given has changed.
+    AddressChanged,
+    /// An address that it was given will change, once its owner is replaced.
+    AddressWillChange {
+        /// The owner's node.
+        node: String,
+    },
+}
+
+/// When a step is taken.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// As soon as what it needs is ready.
+    Now,
+    /// Not before something else has happened.
+    Later(Waiting),
+}
+
+/// One unit of a plan on one subject.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Step {
+    /// The node.
+    #[serde(skip)]
+    pub node: NodeKey,
+    /// The instance; `None` for one that does not exist yet.
+    #[serde(skip)]
+    pub instance: Option<InstanceKey>,
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub cause: Cause,
+    /// When.
+    pub when: When,
+}
+
+/// What would be done: immutable, with a parent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// The generation that the plan starts from.
+    pub parent: u64,
+    /// The generation that it leads to.
+    pub generation: u64,
+    /// The steps, nodes in the order of the descriptor, lost nodes first.
+    pub steps: Vec<Step>,
+    /// What is worth telling about the request.
+    pub notices: Vec<Notice>,
+}
+
+/// How many broken instances may still be replaced, and until when no more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    left: u32,
+    replaced: u32,
+    limit: u32,
+    until: Timestamp,
+}
+
+impl Engine {
+    /// Returns what remains to be done; empty if what is wanted is there.
+    pub fn plan(&self) -> Plan {
+        let mut allowance = self.allowance();
+        let mut steps = Vec::new();
+        for key in self.plan_order() {
+            let planned = self.plan_node(key, &mut allowance);
+            self.add_unfinished(key, &planned, &mut steps);
+            steps.extend(planned);
+        }
+        self.add_address_changes(&mut steps);
+        Plan { parent: self.state.generation(), generation: self.state.generation(), steps, notices: Vec::new() }
+    }
+
+    /// Returns what a request would lead to, without changing anything.
+    pub fn preview(&self, input: &Input) -> Result<(Self, Plan), Refusal> {
+        let mut changed = self.clone();
+        match input {
+            Input::Intent(topology) => changed.handle_intent(topology),
+            Input::Scale(request) => changed.handle_scale(request.clone()),
+            Input::Teardown => changed.handle_teardown(),
+            Input::Resume | Input::Completion { .. } | Input::Tick => {}
+        }
+        let mut notices = Vec::new();
+        for effect in std::mem::take(&mut changed.outbox) {
+            match effect {
+                crate::effect::Effect::Notify(Notice::Refused { reason }) => return Err(reason),
+                crate::effect::Effect::Notify(notice) => notices.push(notice),
+                _ => {}
+            }
+        }
+        let plan = Plan { parent: self.state.generation(), notices, ..changed.plan() };
+        Ok((changed, plan))
+    }
+
+    /// Returns lost nodes first, then those of the topology in its order.
+    fn plan_order(&self) -> Vec<NodeKey> {
+        let lost = self.node_keys().filter(|key| self.state.node(*key).index.is_none() && !self.state.node(*key).instances.is_empty());
+        lost.chain(self.state.node_keys.iter().copied()).collect()
+    }
+
+    /// Adds what is on its way already.
+    fn add_unfinished(&self, key: NodeKey, planned: &[Step], steps: &mut Vec<Step>) {
+        let node = self.state.node(key);
+        if node.serving as usize == node.instances.len() {
+            return;
+        }
+        let touched: BTreeSet<InstanceKey> = planned.iter().filter_map(|step| step.instance).collect();
+        for instance in node.instances.iter().filter_map(|key| self.instance(*key)) {
+            let step = |action, cause| Step { node: key, instance: Some(instance.key), action, cause, when: When::Now };
+            if let Some(doom) = &instance.doom {
+                steps.push(step(Action::Delete, Cause::Doomed(doom.clone())));
+            } else if !instance.serves() && !touched.contains(&instance.key) {
+                let action = if instance.phase == Phase::Planned { Action::Create } else { Action::Continue };
+                steps.push(step(action, Cause::Unfinished));
+            }
+        }
+    }
+
+    /// Adds what replaced instances will mean to those that know their addresses.
+    fn add_address_changes(&self, steps: &mut Vec<Step>) {
+        let touched: BTreeSet<InstanceKey> = steps.iter().filter_map(|step| step.instance).collect();
+        let replaced: BTreeSet<NodeKey> = steps.iter().filter(|step| step.action == Action::Replace).map(|step| step.node).collect();
+        let mut told = BTreeSet::new();
+        for owner in replaced {
+            for reader in self.nodes[owner.index()].readers.clone() {
+                if self.ignores_addresses(reader, owner) || self.state.wanted(reader) == 0 {
+                    continue;
+                }
+                for key in &self.state.node(reader).instances {
+                    let counts = self.instance(*key).is_some_and(|instance| instance.doom.is_none() && instance.given.is_some());
+                    if counts && !touched.contains(key) && told.insert(*key) {
+                        let node = self.state.node(owner).name.clone();
+                        let when = When::Later(Waiting::DependeeUpdates { node: node.clone() });
+                        let action = if self.recreate_on_address_change(reader) { Action::Replace } else { Action::Restart };
+                        steps.push(Step { node: reader, instance: Some(*key), action, cause: Cause::AddressWillChange { node }, when });
+                    }
+                }
+            }
+        }
+    }
+
+    fn ignores_addresses(&self, reader: NodeKey, owner: NodeKey) -> bool {
+        let (Some(topology), Some(reader), Some(owner)) = (self.topology(), self.state.node(reader).index, self.state.node(owner).index) else {
+            return true;
+        };
+        let dependencies = &topology.node(reader).dependencies;
+        reader == owner || dependencies.iter().any(|dependency| dependency.on == owner && dependency.on_address_change == Some(AddressChange::Ignore))
+    }
+
+    /// Returns how many broken instances may be replaced now.
+    pub(crate) fn allowance(&self) -> Allowance {
+        let since = self.now - BREAKER_WINDOW;
+        let recent = self.state.replacements.iter().filter(|at| **at > since);
+        let replaced = u32::try_from(recent.clone().count()).unwrap_or(u32::MAX);
+        let total = u32::try_from(self.state.instances.len()).unwrap_or(u32::MAX);
+        let share = u32::try_from(u64::from(total) * u64::from(BREAKER_SHARE_PERCENT) / 100).unwrap_or(u32::MAX);
+        let limit = share.max(BREAKER_FREE);
+        let until = recent.min().map_or(self.now, |oldest| *oldest + BREAKER_WINDOW);
+        Allowance { left: limit.saturating_sub(replaced), replaced, limit, until }
+    }
+
+    /// Returns the steps for one node.
+    pub(crate) fn plan_node(&self, key: NodeKey, allowance: &mut Allowance) -> Vec<Step> {
+        let node = self.state.node(key);
+        let wanted = self.state.wanted(key);
+        let lists = &self.nodes[key.index()];
+        let quiet = lists.broken.is_empty() && lists.outdated.is_empty() && lists.stale.is_empty();
+        if quiet && node.counting == wanted {
+            return Vec::new();
+        }
+        if wanted == 0 && (node.index.is_none() || self.state.teardown()) {
+            let cause = if self.state.teardown() { Cause::Teardown } else { Cause::NodeRemoved };
+            let leaving = node.instances.iter().filter(|key| self.instance(**key).is_some_and(Instance::counts));
+            return leaving.map(|instance| step(key, Some(*instance), Action::Delete, cause.clone(), When::Now)).collect();
+        }
+        let mut draft = Draft { node: key, wanted, serving: node.serving, leaving: BTreeSet::new(), steps: Vec::new() };
+        self.plan_broken(&mut draft, allowance);
+        self.plan_surplus(&mut draft);
+        let goal = wanted + self.surge(key, &draft);
+        self.plan_rolling(&mut draft);
+        self.plan_count(&mut draft, goal);
+        draft.steps
+    }
+
+    fn plan_broken(&self, draft: &mut Draft, allowance: &mut Allowance) {
+        for key in &self.nodes[draft.node.index()].broken {
+            let Some(breakage) = self.instance(*key).and_then(|instance| instance.breakage.clone()) else { continue };
+            let when = if allowance.left > 0 {
+                allowance.left -= 1;
+                When::Now
+            } else {
+                When::Later(Waiting::Breaker { until: allowance.until, replaced: allowance.replaced, limit: allowance.limit })
+            };
+            draft.take_out(self, *key, Action::Replace, Cause::Broken(breakage), when);
+        }
+    }
+
+    /// Picks victims if there are too many: those that do not serve first,
+    /// then outdated ones, then the youngest.
+    fn plan_surplus(&self, draft: &mut Draft) {
+        let node = self.state.node(draft.node);
+        let surge = self.surge(draft.node, draft);
+        let staying = node.counting - u32::try_from(draft.leaving.len()).unwrap_or(u32::MAX);
+        let surplus = staying.saturating_sub(draft.wanted + surge) as usize;
+        if surplus == 0 {
+            return;
+        }
+        let outdated = &self.nodes[draft.node.index()].outdated;
+        let mut candidates: Vec<&Instance> = node
+            .instances
+            .iter()
+            .filter_map(|key| self.instance(*key))
+            .filter(|instance| instance.counts() && !draft.leaving.contains(&instance.key))
+            .collect();
+        candidates.sort_by_key(|instance| (instance.serves(), !outdated.contains(&instance.key), std::cmp::Reverse(instance.key)));
+        let victims: Vec<InstanceKey> = candidates.iter().take(surplus).map(|instance| instance.key).collect();
+        for victim in victims {
+            draft.steps.retain(|step| step.instance != Some(victim));
+            draft.take_out(self, victim, Action::Delete, Cause::AboveTarget, When::Now);
+        }
+    }
+
+    /// Returns how many extra instances may exist while outdated ones are replaced.
+    fn surge(&self, key: NodeKey, draft: &Draft) -> u32 {
+        let outdated = self.nodes[key.index()].outdated.difference(&draft.leaving).count();
+        self.update_limits(key).1.min(u32::try_from(outdated).unwrap_or(u32::MAX))
+    }
+
+    /// Returns how many instances may be missing and how many may be extra while updating.
+    fn update_limits(&self, key: NodeKey) -> (u32, u32) {
+        let (Some(intent), Some(index)) = (&self.state.intent, self.state.node(key).index) else { return (1, 0) };
+        let update = intent.topology.node(index).update;
+        let unavailable = if update.surge_max == 0 { update.unavailable_max.max(1) } else { update.unavailable_max };
+        (unavailable, update.surge_max)
+    }
+
+    /// Plans the replacement of outdated instances and of those with stale
+    /// addresses, so that never more than the limit is missing at once.
+    fn plan_rolling(&self, draft: &mut Draft) {
+        let lists = &self.nodes[draft.node.index()];
+        let (unavailable_max, _) = self.update_limits(draft.node);
+        let dependee = self.updating_dependee(draft.node);
+        let both: BTreeSet<InstanceKey> = lists.outdated.union(&lists.stale).copied().collect();
+        for key in both {
+            let Some(instance) = self.instance(key).filter(|instance| instance.counts() && !draft.leaving.contains(&key)) else { continue };
+            if instance.breakage.is_some() {
+                continue;
+            }
+            let (action, cause) = self.rolling_step(draft.node, instance);
+            let when = if let Some(node) = &dependee {
+                When::Later(Waiting::DependeeUpdates { node: node.clone() })
+            } else if action == Action::Restart && !matches!(instance.phase, Phase::Checking | Phase::Ready | Phase::Unready) {
+                When::Later(Waiting::Unfinished)
+            } else if !instance.serves() || draft.serving > draft.wanted.saturating_sub(unavailable_max) {
+                When::Now
+            } else {
+                When::Later(Waiting::Rolling { unavailable_max })
+            };
+            draft.take_out(self, key, action, cause, when);
+        }
+    }
+
+    fn rolling_step(&self, key: NodeKey, instance: &Instance) -> (Action, Cause) {
+        let described = self.state.node(key).index.and_then(|index| self.state.intent.as_ref().map(|intent| intent.topology.node(index)));
+        let now = described.and_then(|described| described.fingerprints.get(instance.candidate as usize)).copied();
+        if self.nodes[key.index()].outdated.contains(&instance.key) {
+            let resource = now.is_none_or(|now| now.resource != instance.fingerprint.resource);
+            let context = now.is_none_or(|now| now.context != instance.fingerprint.context);
+            return (Action::Replace, Cause::Outdated { resource, context });
+        }
+        let in_place = instance.provider.is_some_and(|provider| self.providers[provider.index()].capabilities.recontextualise);
+        let action = if in_place && !self.recreate_on_address_change(key) { Action::Restart } else { Action::Replace };
+        (action, Cause::AddressChanged)
+    }
+
+    /// Returns a node that this one depends on and that is itself being updated:
+    /// its addresses are about to change, so this node waits and changes only once.
+    fn updating_dependee(&self, key: NodeKey) -> Option<String> {
+        let updating = self.state.node(key).dependencies.iter().find(|dependee| {
+            let state = self.state.node(**dependee);
+            state.index.is_some() && (!self.nodes[dependee.index()].outdated.is_empty() || state.serving < self.required(**dependee))
+        });
+        updating.map(|dependee| self.state.node(*dependee).name.clone())
+    }
+
+    /// Turns steps that take instances out into replacements, or adds new ones, to reach the goal.
+    fn plan_count(&self, draft: &mut Draft, goal: u32) {
+        let staying = self.state.node(draft.node).counting - u32::try_from(draft.leaving.len()).unwrap_or(u32::MAX);
+        let mut needed = goal.saturating_sub(staying);
+        for step in &mut draft.steps {
+            if step.action == Action::Replace && step.when == When::Now {
+                if needed == 0 {
+                    step.action = Action::Delete;
+                } else {
+                    needed -= 1;
+                }
+            }
+        }
+        for _ in 0..needed {
+            draft.steps.push(step(draft.node, None, Action::Create, Cause::BelowTarget, When::Now));
+        }
+    }
+
+    /// Plans a node anew and takes the steps that can be taken now.
+    pub(crate) fn replan(&mut self, key: NodeKey) {
+        let mut allowance = self.allowance_if_broken(key);
+        let steps = self.plan_node(key, &mut allowance);
+        self.nodes[key.index()].deferred.clear();
+        for step in steps {
+            match &step.when {
+                When::Now => self.take(&step),
+                When::Later(waiting) => {
+                    if let Waiting::Breaker { until, .. } = waiting {
+                        self.timers.insert((*until, Timer::Breaker));
+                    }
+                    self.nodes[key.index()].deferred.push(step);
+                }
+            }
+        }
+        self.judge(key);
+    }
+
+    /// Avoids counting replacements where nothing is broken: the usual case.
+    fn allowance_if_broken(&self, key: NodeKey) -> Allowance {
+        if self.nodes[key.index()].broken.is_empty() {
+            Allowance { left: 0, replaced: 0, limit: 0, until: self.now }
+        } else {
+            self.allowance()
+        }
+    }
+
+    fn take(&mut self, step: &Step) {
+        match (step.action, step.instance) {
+            (Action::Create, _) => self.plan_instance(step.node, None),
+            (Action::Replace, Some(instance)) => {
+                self.doom(instance, doom_of(&step.cause));
+                self.plan_instance(step.node, Some(instance));
+            }
+            (Action::Delete, Some(instance)) => self.doom(instance, doom_of(&step.cause)),
+            (Action::Restart, Some(instance)) => self.restart(instance),
+            (Action::Continue | Action::Replace | Action::Delete | Action::Restart, _) => {}
+        }
+    }
+
+    fn plan_instance(&mut self, node: NodeKey, replaces: Option<InstanceKey>) {
+        let instance = InstanceKey(self.state.next_instance);
+        let ordinal = self.state.node(node).next_ordinal;
+        self.record(Record::Planned { instance, node, ordinal, replaces });
+    }
+
+    /// Marks an instance for deletion.
+    pub(crate) fn doom(&mut self, key: InstanceKey, reason: Doom) {
+        let Some(node) = self.instance(key).filter(|instance| instance.doom.is_none()).map(|instance| instance.node) else { return };
+        self.record(Record::Doomed { instance: key, reason });
+        self.unmark(node, key);
+        let progress = self.progress_of(key);
+        progress.failures = 0;
+        progress.not_before = Timestamp::ZERO;
+    }
+
+    /// Contextualises an instance again with the addresses of now.
+    fn restart(&mut self, key: InstanceKey) {
+        let Some((node, revision)) = self.instance(key).map(|instance| (instance.node, instance.revision + 1)) else { return };
+        let given = self.current_given(node);
+        self.record(Record::RecontextualiseIntended { instance: key, revision, given });
+        self.unmark(node, key);
+        self.progress_of(key).failures = 0;
+    }
+
+    /// Notes whether a node is as wanted.
+    pub(crate) fn judge(&mut self, key: NodeKey) {
+        let node = self.state.node(key);
+        let settled = node.serving == self.state.wanted(key)
+            && node.instances.len() == node.serving as usize
+            && node.broken == 0
+            && self.nodes[key.index()].deferred.is_empty();
+        if settled {
+            self.unsettled.remove(&key);
+        } else {
+            self.unsettled.insert(key);
+        }
+    }
+}
+
+/// A node's plan in the making.
+struct Draft {
+    node: NodeKey,
+    wanted: u32,
+    /// Serving instances that stay so far.
+    serving: u32,
+    leaving: BTreeSet<InstanceKey>,
+    steps: Vec<Step>,
+}
+
+impl Draft {
+    fn take_out(&mut self, engine: &Engine, key: InstanceKey, action: Action, cause: Cause, when: When) {
+        if when == When::Now {
+            if engine.instance(key).is_some_and(Instance::serves) {
+                self.serving -= 1;
+            }
+            if action != Action::Restart {
+                self.leaving.insert(key);
+            }
+        }
+        self.steps.push(step(self.node, Some(key), action, cause, when));
+    }
+}
+
+fn step(node: NodeKey, instance: Option<InstanceKey>, action: Action, cause: Cause, when: When) -> Step {
+    Step { node, instance, action, cause, when }
+}
+
+fn doom_of(cause: &Cause) -> Doom {
+    match cause {
+        Cause::Doomed(doom) => doom.clone(),
+        Cause::NodeRemoved => Doom::NodeRemoved,
+        Cause::Teardown => Doom::Teardown,
+        Cause::Broken(breakage) => Doom::Broken(breakage.clone()),
+        Cause::Outdated { .. } => Doom::Outdated,
+        Cause::AddressChanged | Cause::AddressWillChange { .. } => Doom::AddressChanged,
+        Cause::AboveTarget | Cause::BelowTarget | Cause::Unfinished => Doom::ScaledIn,
+    }
+}
