@@ -6,6 +6,7 @@ use std::ops::Range;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 use zenekar_diagnostics::{Diagnostic, Span, codes::document as codes, did_you_mean};
 
+use crate::input::AsciiFirst;
 use crate::load::Loader;
 use crate::offsets::{Offsets, to_u32};
 use crate::properties::{self, Properties};
@@ -83,7 +84,7 @@ impl Loader<'_> {
     /// Reads one pass; an error of the syntax ends it.
     pub(crate) fn compose(&mut self, pass: Pass<'_>) -> Result<Option<u32>, ScanError> {
         let offsets = Offsets::new(pass.text);
-        let mut parser = Parser::new_from_str(pass.text);
+        let mut parser = Parser::new(AsciiFirst::new(pass.text));
         let mut composer = Composer {
             loader: self,
             pass,
@@ -125,11 +126,11 @@ impl<'t> Composer<'_, '_, 't> {
         }
         match event {
             Event::Scalar(value, style, anchor, tag) => {
-                self.scalar(&value, style, anchor, tag.as_deref(), start, end)
+                self.scalar(&value, style, anchor, tag.as_deref(), start, end);
             }
             Event::Alias(anchor) => self.alias(anchor, start, end),
             Event::SequenceStart(anchor, tag) => {
-                self.open(false, anchor, tag.as_deref(), start, end)
+                self.open(false, anchor, tag.as_deref(), start, end);
             }
             Event::MappingStart(anchor, tag) => self.open(true, anchor, tag.as_deref(), start, end),
             Event::SequenceEnd | Event::MappingEnd => self.close(start, end),
@@ -210,7 +211,7 @@ impl<'t> Composer<'_, '_, 't> {
         let data = if self.is_blanked(value, start) {
             Data::Invalid
         } else {
-            self.scalar_data(value, style, &meaning, start, end)
+            self.scalar_data(value, style, meaning, start, end)
         };
         let node = self.push(Node {
             data,
@@ -220,7 +221,7 @@ impl<'t> Composer<'_, '_, 't> {
             style,
         });
         if let Some(span) = tag_span {
-            self.check_scalar_tag(&meaning, node, span);
+            self.check_scalar_tag(meaning, node, span);
         }
         self.name(properties.as_ref(), node);
         self.set_anchor(
@@ -269,7 +270,7 @@ impl<'t> Composer<'_, '_, 't> {
         &mut self,
         value: &str,
         style: Style,
-        meaning: &Meaning,
+        meaning: Meaning,
         start: u32,
         end: u32,
     ) -> Data {

@@ -36,17 +36,14 @@ impl Loader<'_> {
 
     fn checked_include(&mut self, kind: ImportKind, url: &str, span: Span) -> Checked<Option<u32>> {
         self.spend_import(span)?;
-        let (root, opened) = match (self.root.clone(), self.open.last()) {
-            (Some(root), Some(opened)) => (root, opened),
-            _ => {
-                return Err(boxed(
-                    Diagnostic::error(
-                        &codes::INCLUDE_REFUSED,
-                        "this text has no folder to include files from",
-                    )
-                    .at(span),
-                ));
-            }
+        let (Some(root), Some(opened)) = (self.root.clone(), self.open.last()) else {
+            return Err(boxed(
+                Diagnostic::error(
+                    &codes::INCLUDE_REFUSED,
+                    "this text has no folder to include files from",
+                )
+                .at(span),
+            ));
         };
         let path = relative_path(url, span)?;
         let named = normalise(&opened.folder.join(path));

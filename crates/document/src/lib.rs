@@ -13,6 +13,7 @@
 mod compose;
 mod encoding;
 mod import;
+mod input;
 mod limits;
 mod load;
 mod offsets;

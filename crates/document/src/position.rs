@@ -63,7 +63,7 @@ fn skip_space(written: &str, style: Style, mut at: usize) -> usize {
                 if style == Style::DoubleQuoted
                     && rest[1..].starts_with(['\n', '\r', ' ', '\t']) =>
             {
-                at += 1
+                at += 1;
             }
             _ => return at,
         }

@@ -327,7 +327,7 @@ impl Scene<'_> {
             Some((context, rest)) if context.starts_with("while ") => rest,
             _ => self.info,
         };
-        info.replace('"', "`").replace('\'', "`")
+        info.replace(['"', '\''], "`")
     }
 
     /// Finds the quote that opened the scalar in which the parser stopped.

@@ -78,7 +78,7 @@ impl Composer<'_, '_, '_> {
         &mut self,
         value: &str,
         style: Style,
-        meaning: &Meaning,
+        meaning: Meaning,
         start: u32,
     ) -> Data {
         let resolved = match meaning {
@@ -108,14 +108,14 @@ impl Composer<'_, '_, '_> {
     }
 
     /// Reports a tag that a scalar cannot have.
-    pub(super) fn check_scalar_tag(&mut self, meaning: &Meaning, node: u32, tag: Span) {
+    pub(super) fn check_scalar_tag(&mut self, meaning: Meaning, node: u32, tag: Span) {
         let span = self.loader.document.span_of(node);
         let invalid = matches!(
             self.loader.document.nodes[node as usize].data,
             Data::Invalid
         );
         let diagnostic = match meaning {
-            Meaning::Import(kind) => self.import_of_scalar(*kind, span, tag),
+            Meaning::Import(kind) => self.import_of_scalar(kind, span, tag),
             Meaning::Python | Meaning::Unknown => self.bad_tag(meaning, tag),
             _ if invalid => Diagnostic::error(
                 &codes::TAG_MISMATCH,
@@ -162,9 +162,9 @@ impl Composer<'_, '_, '_> {
             .unwrap_or("the tag")
     }
 
-    fn bad_tag(&self, meaning: &Meaning, tag: Span) -> Diagnostic {
+    fn bad_tag(&self, meaning: Meaning, tag: Span) -> Diagnostic {
         let text = self.tag_text(tag);
-        if *meaning == Meaning::Python {
+        if meaning == Meaning::Python {
             return Diagnostic::error(
                 &codes::PYTHON_TAG,
                 format!("`{text}` would run Python code, which Zenekar never does"),
@@ -195,7 +195,7 @@ impl Composer<'_, '_, '_> {
             _ => {}
         }
         let diagnostic = match frame.meaning {
-            Meaning::Python | Meaning::Unknown => self.bad_tag(&frame.meaning, tag),
+            Meaning::Python | Meaning::Unknown => self.bad_tag(frame.meaning, tag),
             Meaning::Import(_) => Diagnostic::error(
                 &codes::MALFORMED_INCLUDE,
                 format!(
