@@ -22,7 +22,14 @@ impl Fingerprint {
     /// Formats the value as a UUID (8-4-4-4-12 hexadecimal digits).
     pub fn to_uuid(self) -> String {
         let hex = format!("{:032x}", self.0);
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        format!(
+            "{}-{}-{}-{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..]
+        )
     }
 }
 
@@ -47,7 +54,9 @@ impl Serialize for Fingerprint {
 impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        u128::from_str_radix(&text, 16).map(Self).map_err(serde::de::Error::custom)
+        u128::from_str_radix(&text, 16)
+            .map(Self)
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -102,6 +111,9 @@ mod tests {
     #[test]
     fn stored_values_do_not_change() {
         assert_eq!(Fingerprint::of_text("zenekar").to_string().len(), 32);
-        assert_eq!(Fingerprint(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef).to_uuid(), "01234567-89ab-cdef-0123-456789abcdef");
+        assert_eq!(
+            Fingerprint(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef).to_uuid(),
+            "01234567-89ab-cdef-0123-456789abcdef"
+        );
     }
 }

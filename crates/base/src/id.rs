@@ -99,13 +99,25 @@ impl InstanceTag {
 impl Token {
     /// Derives the idempotency token of attempt `attempt` to create an instance.
     pub fn derive(infrastructure: &InfrastructureId, instance: InstanceKey, attempt: u32) -> Self {
-        Self(derive("token", infrastructure, u64::from(instance.0), u64::from(attempt)).to_uuid())
+        Self(
+            derive(
+                "token",
+                infrastructure,
+                u64::from(instance.0),
+                u64::from(attempt),
+            )
+            .to_uuid(),
+        )
     }
 }
 
 fn derive(kind: &str, infrastructure: &InfrastructureId, one: u64, two: u64) -> Fingerprint {
     let mut builder = FingerprintBuilder::default();
-    builder.text(kind).text(infrastructure.as_str()).number(one).number(two);
+    builder
+        .text(kind)
+        .text(infrastructure.as_str())
+        .number(one)
+        .number(two);
     builder.finish()
 }
 
@@ -119,7 +131,10 @@ mod tests {
         let tag = InstanceTag::derive(&infrastructure, InstanceKey(1));
         assert_eq!(tag, InstanceTag::derive(&infrastructure, InstanceKey(1)));
         assert_ne!(tag, InstanceTag::derive(&infrastructure, InstanceKey(2)));
-        assert_ne!(Token::derive(&infrastructure, InstanceKey(1), 1), Token::derive(&infrastructure, InstanceKey(1), 2));
+        assert_ne!(
+            Token::derive(&infrastructure, InstanceKey(1), 1),
+            Token::derive(&infrastructure, InstanceKey(1), 2)
+        );
         assert_eq!(tag.as_str().len(), 36);
     }
 }

@@ -11,10 +11,13 @@ pub mod time;
 pub mod value;
 
 pub use fingerprint::{Fingerprint, FingerprintBuilder};
-pub use id::{CallId, InfrastructureId, InstanceKey, InstanceTag, NodeKey, RequestId, ResourceId, Token};
+pub use id::{
+    CallId, InfrastructureId, InstanceKey, InstanceTag, NodeKey, RequestId, ResourceId, Token,
+};
 pub use random::Random;
 pub use resource::{
-    Addresses, Capabilities, ErrorClass, GivenAddress, GivenNode, ProbeResult, ProbeSpec, ProviderError, ResourceState, ResourceView,
+    Addresses, Capabilities, ErrorClass, GivenAddress, GivenNode, ProbeResult, ProbeSpec,
+    ProviderError, ResourceState, ResourceView,
 };
 pub use time::{Millis, Timestamp};
 pub use value::{Float, Map, Value};

@@ -21,7 +21,9 @@ impl Random {
     /// Returns an independent stream for the object `key`, without drawing
     /// from this one.
     pub fn child(&self, key: u64) -> Self {
-        Self { state: mix(self.state ^ mix(key.wrapping_add(GOLDEN_GAMMA))) }
+        Self {
+            state: mix(self.state ^ mix(key.wrapping_add(GOLDEN_GAMMA))),
+        }
     }
 
     /// Draws the next 64 bits.
@@ -39,7 +41,11 @@ impl Random {
 
     /// Draws a number from `low` to `high`, both included.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
-        if high <= low { low } else { low + self.below((high - low).saturating_add(1)) }
+        if high <= low {
+            low
+        } else {
+            low + self.below((high - low).saturating_add(1))
+        }
     }
 
     /// Returns true with a probability of `parts_per_million`.
@@ -83,7 +89,11 @@ mod tests {
     #[test]
     fn bounds_hold() {
         let mut random = Random::from_seed(1);
-        assert!((0..1000).map(|_| random.between(3, 5)).all(|n| (3..=5).contains(&n)));
+        assert!(
+            (0..1000)
+                .map(|_| random.between(3, 5))
+                .all(|n| (3..=5).contains(&n))
+        );
         assert_eq!(random.below(0), 0);
     }
 }

@@ -73,7 +73,11 @@ pub struct ProviderError {
 impl ProviderError {
     /// Makes an error without a requested pause.
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), retry_after: None }
+        Self {
+            class,
+            message: message.into(),
+            retry_after: None,
+        }
     }
 }
 
@@ -196,7 +200,12 @@ pub struct MysqlProbe {
 
 impl fmt::Debug for MysqlProbe {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("MysqlProbe").field("name", &self.name).field("user", &self.user).field("password", &"***").finish()
+        formatter
+            .debug_struct("MysqlProbe")
+            .field("name", &self.name)
+            .field("user", &self.user)
+            .field("password", &"***")
+            .finish()
     }
 }
 

@@ -6,7 +6,9 @@ use std::ops::{Add, AddAssign, Sub};
 use serde::{Deserialize, Serialize};
 
 /// A span of time in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Millis(pub u64);
 
@@ -22,7 +24,10 @@ impl Millis {
     }
 
     /// Returns the span as fractional seconds.
-    #[expect(clippy::cast_precision_loss, reason = "spans of more than 2^52 ms do not occur")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "spans of more than 2^52 ms do not occur"
+    )]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1000.0
     }
@@ -55,7 +60,9 @@ impl fmt::Display for Millis {
 
 /// A point in time: milliseconds since the Unix epoch, or since the start of
 /// a simulation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
@@ -74,7 +81,10 @@ impl Timestamp {
 impl Add<Millis> for Timestamp {
     type Output = Self;
     fn add(self, span: Millis) -> Self {
-        Self(self.0.saturating_add(i64::try_from(span.0).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(span.0).unwrap_or(i64::MAX)),
+        )
     }
 }
 
@@ -87,7 +97,10 @@ impl AddAssign<Millis> for Timestamp {
 impl Sub<Millis> for Timestamp {
     type Output = Self;
     fn sub(self, span: Millis) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(span.0).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(span.0).unwrap_or(i64::MAX)),
+        )
     }
 }
 
@@ -97,7 +110,13 @@ mod tests {
 
     #[test]
     fn spans_print_as_people_write_them() {
-        for (span, text) in [(0, "0ms"), (850, "850ms"), (4_250, "4.2s"), (185_000, "3m05s"), (7_380_000, "2h03m")] {
+        for (span, text) in [
+            (0, "0ms"),
+            (850, "850ms"),
+            (4_250, "4.2s"),
+            (185_000, "3m05s"),
+            (7_380_000, "2h03m"),
+        ] {
             assert_eq!(Millis(span).to_string(), text);
         }
     }

@@ -83,7 +83,10 @@ impl Value {
 
     /// Returns the member `key` of a mapping.
     pub fn get(&self, key: &str) -> Option<&Self> {
-        self.as_map()?.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+        self.as_map()?
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
     }
 
     /// Names the type as users know it from YAML.
@@ -166,8 +169,18 @@ mod tests {
 
     #[test]
     fn the_order_of_keys_is_not_a_change_but_that_of_items_is() {
-        let map = |pairs: &[(&str, i64)]| Value::Map(pairs.iter().map(|(key, n)| ((*key).to_owned(), Value::from(*n))).collect());
-        assert_eq!(print(&map(&[("a", 1), ("b", 2)])), print(&map(&[("b", 2), ("a", 1)])));
+        let map = |pairs: &[(&str, i64)]| {
+            Value::Map(
+                pairs
+                    .iter()
+                    .map(|(key, n)| ((*key).to_owned(), Value::from(*n)))
+                    .collect(),
+            )
+        };
+        assert_eq!(
+            print(&map(&[("a", 1), ("b", 2)])),
+            print(&map(&[("b", 2), ("a", 1)]))
+        );
         let list = |items: &[i64]| Value::List(items.iter().map(|n| Value::from(*n)).collect());
         assert_ne!(print(&list(&[1, 2])), print(&list(&[2, 1])));
     }
