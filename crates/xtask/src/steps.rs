@@ -1,0 +1,219 @@
+//! The steps that commands are made of.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::{Failure, Options, Summary, system};
+
+/// The package whose tests are the rules of the house.
+const TIDY_PACKAGE: &str = "zenekar-xtask";
+
+/// Runs all checks, also after one has failed, and ends with the number of tests.
+pub(crate) fn test(options: &Options) -> Result<(), Failure> {
+    system::prepare()?;
+    let budget = if options.quick { "quick" } else { "full" };
+    if options.quick {
+        println!(
+            "quick: the long searches over seeds and kill points are left out; `cargo xtask test` has them"
+        );
+    }
+    let mut steps = vec![("fmt", format(true)), ("lint", lint())];
+    let mut summary = Summary::default();
+    for (name, arguments) in [
+        ("tidy", ["--package", TIDY_PACKAGE].as_slice()),
+        (
+            "test",
+            ["--workspace", "--exclude", TIDY_PACKAGE].as_slice(),
+        ),
+    ] {
+        let counted = count_tests(name, arguments, budget);
+        let passed = counted
+            .as_ref()
+            .is_ok_and(|counted| counted.failed == 0 && counted.passed > 0);
+        steps.push((
+            name,
+            counted.map(|counted| summary.add(counted)).map(|()| passed),
+        ));
+    }
+    let result = report(&steps);
+    println!("{summary}");
+    result
+}
+
+/// Says with what it runs, and runs all checks.
+pub(crate) fn ci() -> Result<(), Failure> {
+    for words in [
+        ["rustc", "--version"],
+        ["cargo", "--version"],
+        ["uname", "-srm"],
+    ] {
+        // Only for the reader of the log: a missing tool fails later, where it is needed.
+        let _ = Command::new(words[0])
+            .arg(words[1])
+            .stdin(Stdio::null())
+            .status();
+    }
+    test(&Options::default())
+}
+
+/// Checks the rules of the house.
+pub(crate) fn tidy() -> Result<(), Failure> {
+    let counted = count_tests("tidy", &["--package", TIDY_PACKAGE], "quick");
+    let summary = counted.as_ref().copied().unwrap_or_default();
+    let result = report(&[(
+        "tidy",
+        counted.map(|counted| counted.failed == 0 && counted.passed > 0),
+    )]);
+    println!("{summary}");
+    result
+}
+
+/// Prints the failed steps, if there are any.
+pub(crate) fn report(steps: &[(&str, Result<bool>)]) -> Result<(), Failure> {
+    let mut failed = Vec::new();
+    for (name, outcome) in steps {
+        match outcome {
+            Ok(true) => {}
+            Ok(false) => failed.push(*name),
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                failed.push(*name);
+            }
+        }
+    }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        eprintln!("failed: {}", failed.join(", "));
+        Err(Failure::Check)
+    }
+}
+
+/// Formats the code, or checks that it is formatted.
+pub(crate) fn format(check: bool) -> Result<bool> {
+    let check: &[&str] = if check { &["--check"] } else { &[] };
+    cargo("fmt", &[&["fmt", "--all"], check].concat())
+}
+
+/// Runs clippy on everything.
+pub(crate) fn lint() -> Result<bool> {
+    cargo(
+        "lint",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    )
+}
+
+/// Runs the benchmarks, each on its own, one after the other.
+pub(crate) fn bench(filter: Option<&str>) -> Result<(), Failure> {
+    let targets = match bench_targets() {
+        Ok(targets) => targets,
+        Err(error) => return report(&[("bench", Err(error))]),
+    };
+    let mut steps = Vec::new();
+    for (package, target) in &targets {
+        if filter.is_none_or(|filter| target.contains(filter) || package.contains(filter)) {
+            steps.push((
+                "bench",
+                cargo(
+                    "bench",
+                    &["bench", "--locked", "--package", package, "--bench", target],
+                ),
+            ));
+        }
+    }
+    if steps.is_empty() {
+        let names: Vec<_> = targets
+            .iter()
+            .map(|(package, target)| format!("{package}/{target}"))
+            .collect();
+        eprintln!(
+            "error: no benchmark has that name; there are: {}",
+            names.join(", ")
+        );
+        return Err(Failure::Check);
+    }
+    report(&steps)
+}
+
+fn bench_targets() -> Result<Vec<(String, String)>> {
+    let output = cargo_command()
+        .args(["metadata", "--no-deps", "--format-version", "1", "--locked"])
+        .stderr(Stdio::inherit())
+        .output();
+    let output = output.context("cannot run `cargo metadata`")?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .context("cannot read the output of `cargo metadata`")?;
+    let mut found = Vec::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        for target in package["targets"].as_array().into_iter().flatten() {
+            let is_bench = target["kind"]
+                .as_array()
+                .is_some_and(|kinds| kinds.iter().any(|kind| kind == "bench"));
+            if let (true, Some(package), Some(target)) =
+                (is_bench, package["name"].as_str(), target["name"].as_str())
+            {
+                found.push((package.to_owned(), target.to_owned()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Runs tests, shows their output and counts them.
+fn count_tests(name: &str, selection: &[&str], budget: &str) -> Result<Summary> {
+    let arguments = [&["test", "--locked", "--no-fail-fast"], selection].concat();
+    announce(name, &arguments);
+    let mut command = cargo_command();
+    command
+        .args(&arguments)
+        .env("ZENEKAR_TEST_BUDGET", budget)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().context("cannot run `cargo test`")?;
+    let mut summary = Summary::default();
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line.context("cannot read the output of `cargo test`")?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            summary.read(&line);
+        }
+    }
+    let status = child.wait().context("cannot wait for `cargo test`")?;
+    summary.finish(status.success());
+    Ok(summary)
+}
+
+fn cargo(name: &str, arguments: &[&str]) -> Result<bool> {
+    announce(name, arguments);
+    let status = cargo_command()
+        .args(arguments)
+        .stdin(Stdio::null())
+        .status();
+    let status = status.with_context(|| format!("cannot run `cargo {}`", arguments.join(" ")))?;
+    Ok(status.success())
+}
+
+fn announce(name: &str, arguments: &[&str]) {
+    println!("--- {name}: cargo {}", arguments.join(" "));
+}
+
+/// Returns the cargo that runs this program, in the root of the workspace.
+fn cargo_command() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let crate_folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    // This crate is two folders below the root.
+    command.current_dir(crate_folder.ancestors().nth(2).unwrap_or(&crate_folder));
+    command
+}

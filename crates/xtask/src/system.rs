@@ -1,0 +1,89 @@
+//! What a machine needs beside Rust, and how it gets it.
+
+use std::process::{Command, Stdio};
+
+use crate::Failure;
+
+/// A system package: a command that succeeds where it is installed, and its name in Debian.
+struct Requirement {
+    probe: &'static [&'static str],
+    package: &'static str,
+    reason: &'static str,
+}
+
+const REQUIREMENTS: &[Requirement] = &[
+    Requirement {
+        probe: &["cc", "--version"],
+        package: "gcc",
+        reason: "compiles SQLite and links everything",
+    },
+    Requirement {
+        probe: &["git", "--version"],
+        package: "git",
+        reason: "names the commit in reports",
+    },
+];
+
+/// Installs what is missing, and nothing if nothing is.
+pub(crate) fn prepare() -> Result<(), Failure> {
+    let missing: Vec<&Requirement> = REQUIREMENTS
+        .iter()
+        .filter(|requirement| !succeeds(requirement.probe))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for requirement in &missing {
+        eprintln!("missing: {} ({})", requirement.package, requirement.reason);
+    }
+    let packages: Vec<&str> = missing
+        .iter()
+        .map(|requirement| requirement.package)
+        .collect();
+    let install = [
+        &["apt-get", "install", "--yes", "--no-install-recommends"],
+        packages.as_slice(),
+    ]
+    .concat();
+    let steps: [&[&str]; 2] = [&["apt-get", "update"], &install];
+    for step in steps {
+        if !succeeds_as_root(step) {
+            eprintln!(
+                "error: `{}` failed; install {} and try again",
+                step.join(" "),
+                packages.join(", ")
+            );
+            return Err(Failure::System);
+        }
+    }
+    Ok(())
+}
+
+fn succeeds(words: &[&str]) -> bool {
+    let Some((program, arguments)) = words.split_first() else {
+        return false;
+    };
+    let status = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// Runs a command as it is, or through `sudo` where that needs no password.
+fn succeeds_as_root(words: &[&str]) -> bool {
+    let sudo = [&["sudo", "--non-interactive"], words].concat();
+    [words, sudo.as_slice()].into_iter().any(|words| {
+        let Some((program, arguments)) = words.split_first() else {
+            return false;
+        };
+        let status = Command::new(program)
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null())
+            .status();
+        status.is_ok_and(|status| status.success())
+    })
+}

@@ -1,0 +1,155 @@
+//! Which crate may import which: only from floors below its own.
+
+use std::collections::BTreeMap;
+
+use crate::{none, packages};
+
+/// The floors, from the ground up. A new crate gets a line here, and with it a place.
+const FLOORS: &[(&str, u32)] = &[
+    ("zenekar-base", 0),
+    ("zenekar-diagnostics", 0),
+    ("zenekar-document", 1),
+    ("zenekar-template", 1),
+    ("zenekar-model", 2),
+    ("zenekar-occopus", 3),
+    ("zenekar-engine", 4),
+    ("zenekar-explore", 5),
+    ("zenekar-simcloud", 5),
+    ("zenekar-provider", 6),
+    ("zenekar-store", 6),
+    ("zenekar-provider-local", 7),
+    ("zenekar-provider-sim", 7),
+    ("zenekar-runtime", 8),
+    ("zenekar-cli", 10),
+    ("zenekar-xtask", 10),
+];
+
+/// Edges on one floor that are wanted all the same, with the reason.
+const SAME_FLOOR: &[(&str, &str, &str)] = &[(
+    "zenekar-explore",
+    "zenekar-simcloud",
+    "the explorer's world is the simulated cloud",
+)];
+
+/// Edges that lead down and are unwanted all the same, with the reason.
+const UNWANTED: &[(&str, &str, &str)] = &[
+    (
+        "zenekar-engine",
+        "zenekar-diagnostics",
+        "the engine reports typed reasons, not messages about texts",
+    ),
+    (
+        "zenekar-engine",
+        "zenekar-document",
+        "the engine knows no text",
+    ),
+    (
+        "zenekar-engine",
+        "zenekar-occopus",
+        "the engine knows no descriptor syntax",
+    ),
+    (
+        "zenekar-engine",
+        "zenekar-template",
+        "the engine is given what to render, not how",
+    ),
+    (
+        "zenekar-model",
+        "zenekar-document",
+        "the model knows no descriptor syntax",
+    ),
+    (
+        "zenekar-model",
+        "zenekar-template",
+        "the model knows no descriptor syntax",
+    ),
+    (
+        "zenekar-provider",
+        "zenekar-engine",
+        "adapters classify and decide nothing",
+    ),
+    (
+        "zenekar-provider-local",
+        "zenekar-engine",
+        "adapters classify and decide nothing",
+    ),
+    (
+        "zenekar-provider-sim",
+        "zenekar-engine",
+        "adapters classify and decide nothing",
+    ),
+    (
+        "zenekar-runtime",
+        "zenekar-document",
+        "data goes one way: nothing flows back to the front-ends",
+    ),
+    (
+        "zenekar-runtime",
+        "zenekar-occopus",
+        "data goes one way: nothing flows back to the front-ends",
+    ),
+    (
+        "zenekar-store",
+        "zenekar-engine",
+        "the journal stores records without knowing them",
+    ),
+    (
+        "zenekar-xtask",
+        "zenekar-cli",
+        "the build tool builds before anything else does",
+    ),
+];
+
+#[test]
+fn crates_import_only_from_floors_below() {
+    let floors: BTreeMap<&str, u32> = FLOORS.iter().copied().collect();
+    let mut findings = Vec::new();
+    for package in packages() {
+        let name = package["name"].as_str().expect("a package has a name");
+        let Some(floor) = floors.get(name) else {
+            findings.push(format!("`{name}` has no floor: add it to FLOORS"));
+            continue;
+        };
+        for dependency in package["dependencies"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|dependency| dependency["path"].is_string())
+        {
+            let other = dependency["name"]
+                .as_str()
+                .expect("a dependency has a name");
+            let Some(below) = floors.get(other) else {
+                continue;
+            };
+            let wanted = SAME_FLOOR
+                .iter()
+                .any(|(from, to, _)| (*from, *to) == (name, other));
+            if below > floor || (below == floor && !wanted) {
+                findings.push(format!(
+                    "`{name}` (floor {floor}) imports `{other}` (floor {below})"
+                ));
+            }
+            if let Some((_, _, reason)) = UNWANTED
+                .iter()
+                .find(|(from, to, _)| (*from, *to) == (name, other))
+            {
+                findings.push(format!("`{name}` imports `{other}`: {reason}"));
+            }
+        }
+    }
+    none(&findings);
+}
+
+#[test]
+fn the_tables_name_crates_that_have_a_floor() {
+    let known = |name: &str| FLOORS.iter().any(|(known, _)| *known == name);
+    let findings: Vec<_> = SAME_FLOOR
+        .iter()
+        .chain(UNWANTED)
+        .flat_map(|(from, to, _)| [*from, *to])
+        .filter(|name| !known(name))
+        .map(str::to_owned)
+        .collect();
+    none(&findings);
+}
