@@ -1,1 +1,36 @@
-//! Occopus front-end: infrastructure descriptions and node definitions to the model.
+//! The Occopus front-end: infrastructure descriptions and node definitions
+//! become a checked [`zenekar_model::Topology`].
+//!
+//! The way of a descriptor through this crate:
+//!
+//! 1. [`load`] reads the description and finds the files with node definitions
+//!    (module `find`).
+//! 2. Modules `description` and `definition` check both and keep, for every
+//!    part, where it was written.
+//! 3. Every kind of node is rendered once with placeholder addresses (module
+//!    `rehearsal`): that tells which other nodes it asks for, finds mistakes in
+//!    templates before anything runs, and gives the fingerprints.
+//! 4. The result needs no file any more: [`OccopusRenderer`] works from the
+//!    topology alone.
+//!
+//! Architecture invariant: nothing here stops at the first mistake, and
+//! nothing here runs code or commands that a descriptor asks for.
+
+mod checker;
+mod definition;
+mod dependency;
+mod description;
+mod find;
+mod health;
+mod load;
+mod names;
+mod options;
+mod rehearsal;
+mod render;
+mod retarget;
+mod schema;
+
+pub use load::{Loaded, Summary, load, load_text};
+pub use options::LoadOptions;
+pub use render::OccopusRenderer;
+pub use retarget::{NotCarried, retarget};

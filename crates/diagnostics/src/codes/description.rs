@@ -151,7 +151,7 @@ pub static DUPLICATE_DEPENDENCY: Code = Code {
     explanation: "The same dependency is given twice; mappings of both count.",
 };
 
-/// Missing user_id.
+/// Missing `user_id`.
 pub static MISSING_USER: Code = Code {
     id: "ZK0216",
     title: "missing user_id",

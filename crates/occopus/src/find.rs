@@ -1,0 +1,75 @@
+//! Where node definitions are looked for.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::description::DEFINITION_PREFIX;
+use crate::options::DEFINITION_FILES_MAX;
+
+/// The folder beside a description that holds node definitions.
+const FOLDER: &str = "nodes";
+/// The usual name of a file with node definitions.
+const FILE: &str = "node_definitions.yaml";
+
+/// Returns the folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Finds files with node definitions beside a description: all of `nodes/`
+/// that hold some, else `node_definitions.yaml`.
+pub(crate) fn beside(description: &Path, bytes_max: usize) -> Vec<PathBuf> {
+    // Joining to the parent as it is keeps names as short as they were given.
+    let folder = description.parent().unwrap_or(Path::new(""));
+    let mut found = in_folder(&folder.join(FOLDER), bytes_max);
+    let single = folder.join(FILE);
+    if found.is_empty() && single.is_file() && single != description {
+        found.push(single);
+    }
+    found
+}
+
+fn in_folder(folder: &Path, bytes_max: usize) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        })
+        .take(DEFINITION_FILES_MAX)
+        .collect();
+    paths.sort();
+    // The usual file counts by its name: if it is broken, that has to be reported.
+    paths.retain(|path| {
+        path.file_name().is_some_and(|name| name == FILE) || holds_definitions(path, bytes_max)
+    });
+    paths
+}
+
+/// Says whether a file has a line that starts like a node definition. Other
+/// files of the folder are included from there and need not even be YAML.
+fn holds_definitions(path: &Path, bytes_max: usize) -> bool {
+    let Ok(file) = fs::File::open(path) else {
+        return false;
+    };
+    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return false;
+    }
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+    if file.take(limit).read_to_end(&mut bytes).is_err() {
+        return false;
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().any(|line| {
+        line.trim_start_matches(['\'', '"'])
+            .starts_with(DEFINITION_PREFIX)
+    })
+}

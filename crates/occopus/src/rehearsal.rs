@@ -1,0 +1,523 @@
+//! Renders every kind of node once, before anything runs.
+//!
+//! The rehearsal makes up one instance of every node. It finds the mistakes in
+//! templates with their places, the nodes whose addresses are read (also where
+//! the name is computed), and the fingerprints of what instances are made of.
+//! Nodes that cannot differ share one rehearsal.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+
+use zenekar_base::{FingerprintBuilder, InfrastructureId, Value};
+use zenekar_diagnostics::codes::template as codes;
+use zenekar_diagnostics::{Code, Diagnostic, Span};
+use zenekar_document::View;
+use zenekar_model::{Definition, Implementation, Node, NodeFingerprint, NodeIndex, TopologyParts};
+use zenekar_template::{ErrorKind, SharedValue};
+
+use crate::checker::Checker;
+use crate::definition::PlacedDefinition;
+use crate::description::PlacedNode;
+use crate::options::LoadOptions;
+use crate::render::{
+    CallSite, Compiled, Directory, Failure, Record, Scene, Step, index_of, placeholder,
+};
+
+/// The infrastructure id of all rehearsals: fingerprints must not depend on the true one.
+const INFRASTRUCTURE_ID: &str = "00000000-0000-4000-8000-000000000000";
+
+/// Nodes looked at in search of a way from a node to one that it reads from.
+/// Beyond it, missing dependencies of a huge description are no longer reported.
+const ORDER_STEPS_MAX: usize = 2_000_000;
+
+/// What one rehearsal found.
+#[derive(Clone, Debug, Default)]
+struct Outcome {
+    fingerprint: NodeFingerprint,
+    read: Vec<u32>,
+}
+
+/// What kinds of nodes are told apart: definition, implementation, whether it
+/// is the first node (see [`Record::undefined`]), and what of the node itself counts.
+type Kind = (u32, u32, bool, u128);
+
+/// Rehearses all nodes and writes fingerprints and references into them.
+pub(crate) fn run(
+    parts: &mut TopologyParts,
+    placed: &[PlacedNode<'_>],
+    definitions: &[&PlacedDefinition<'_>],
+    options: &LoadOptions,
+    checker: &mut Checker,
+) {
+    let results = {
+        let mut stage = Stage::new(
+            parts,
+            placed,
+            Some(definitions),
+            options.allow_host_commands,
+        );
+        let results = stage.all();
+        for diagnostic in stage.diagnostics {
+            checker.report(diagnostic);
+        }
+        results
+    };
+    let mut order = Order::new(parts);
+    for (position, (fingerprints, read)) in results.into_iter().enumerate() {
+        if !read.is_empty() {
+            order.check(parts, position, &read, &placed[position], checker);
+        }
+        store(&mut parts.nodes[position], position, fingerprints, &read);
+    }
+}
+
+/// Rehearses nodes whose templates are known to be sound, without places.
+pub(crate) fn run_again(parts: &mut TopologyParts) {
+    let results = Stage::new(parts, &[], None, false).all();
+    for (position, (fingerprints, read)) in results.into_iter().enumerate() {
+        store(&mut parts.nodes[position], position, fingerprints, &read);
+    }
+}
+
+fn store(
+    node: &mut Node,
+    position: usize,
+    fingerprints: Vec<NodeFingerprint>,
+    read: &BTreeSet<u32>,
+) {
+    node.fingerprints = fingerprints;
+    let is_foreign = |other: &&u32| {
+        **other as usize != position
+            && node
+                .dependencies
+                .iter()
+                .all(|dependency| dependency.on.0 != **other)
+    };
+    node.references = read
+        .iter()
+        .filter(is_foreign)
+        .map(|other| NodeIndex(*other))
+        .collect();
+}
+
+struct Stage<'a, 'd> {
+    scene: Scene<'a>,
+    placed: &'a [PlacedNode<'d>],
+    /// None where nothing is to be reported.
+    definitions: Option<&'a [&'a PlacedDefinition<'d>]>,
+    allow_host_commands: bool,
+    names: HashMap<String, u32>,
+    inherited: SharedValue,
+    infrastructure: InfrastructureId,
+    compiled: Vec<Vec<Option<Compiled>>>,
+    done: HashMap<Kind, Outcome>,
+    /// Findings that were reported already: nodes of one definition mostly share their mistakes.
+    reported: BTreeSet<(&'static str, Option<Span>, String)>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a, 'd> Stage<'a, 'd> {
+    fn new(
+        parts: &'a TopologyParts,
+        placed: &'a [PlacedNode<'d>],
+        definitions: Option<&'a [&'a PlacedDefinition<'d>]>,
+        allow_host_commands: bool,
+    ) -> Self {
+        let scene = Scene::from(parts);
+        let slots =
+            |definition: &Definition| definition.implementations.iter().map(|_| None).collect();
+        Self {
+            scene,
+            placed,
+            definitions,
+            allow_host_commands,
+            names: HashMap::new(),
+            inherited: SharedValue::from(scene.variables),
+            infrastructure: InfrastructureId::new(INFRASTRUCTURE_ID),
+            compiled: scene.definitions.iter().map(slots).collect(),
+            done: HashMap::new(),
+            reported: BTreeSet::new(),
+            diagnostics: Vec::new(),
+        }
+    }
+
+    fn all(&mut self) -> Vec<(Vec<NodeFingerprint>, BTreeSet<u32>)> {
+        // The table is only there for templates, which few large descriptions have.
+        if self.scene.definitions.iter().any(may_call) {
+            let pairs = self
+                .scene
+                .nodes
+                .iter()
+                .enumerate()
+                .map(|(at, node)| (node.name.clone(), index_of(at).0));
+            self.names = pairs.collect();
+        }
+        (0..self.scene.nodes.len())
+            .map(|position| self.node(position))
+            .collect()
+    }
+
+    fn node(&mut self, position: usize) -> (Vec<NodeFingerprint>, BTreeSet<u32>) {
+        let node = &self.scene.nodes[position];
+        let mut fingerprints = Vec::with_capacity(node.candidates.len());
+        let mut read = BTreeSet::new();
+        for &candidate in &node.candidates {
+            let (fingerprint, others) = self.candidate(position, node, candidate);
+            fingerprints.push(fingerprint);
+            read.extend(others.iter().copied());
+        }
+        (fingerprints, read)
+    }
+
+    fn candidate(
+        &mut self,
+        position: usize,
+        node: &'a Node,
+        candidate: u32,
+    ) -> (NodeFingerprint, &[u32]) {
+        let implementation =
+            &self.scene.definitions[node.definition as usize].implementations[candidate as usize];
+        let slot = &mut self.compiled[node.definition as usize][candidate as usize];
+        let is_new = slot.is_none();
+        let compiled = slot.get_or_insert_with(|| Compiled::new(implementation));
+        let own = if compiled.varies_with(node) {
+            own_part(node)
+        } else {
+            0
+        };
+        let kind = (node.definition, candidate, position == 0, own);
+        if is_new {
+            for failure in compiled.failures.clone() {
+                self.report(position, candidate, &failure, &Record::default());
+            }
+        }
+        if !self.done.contains_key(&kind) {
+            let outcome = self.rehearse(position, candidate, implementation);
+            self.done.insert(kind, outcome);
+        }
+        let outcome = &self.done[&kind];
+        (outcome.fingerprint, &outcome.read)
+    }
+
+    fn rehearse(
+        &mut self,
+        position: usize,
+        candidate: u32,
+        implementation: &Implementation,
+    ) -> Outcome {
+        let node = &self.scene.nodes[position];
+        let Some(compiled) = &self.compiled[node.definition as usize][candidate as usize] else {
+            return Outcome::default();
+        };
+        let mut calls = CallSite {
+            scene: self.scene,
+            node: index_of(position),
+            infrastructure: &self.infrastructure,
+            directory: Directory::Rehearsal {
+                names: &self.names,
+                record: RefCell::default(),
+            },
+            for_health: false,
+            allow_host_commands: self.allow_host_commands,
+        };
+        let own = placeholder(&format!("instance of {}", implementation.provider));
+        let mut failures = Vec::new();
+        let performance = compiled.perform(
+            implementation,
+            &calls,
+            &own.instance,
+            &self.inherited,
+            &mut failures,
+        );
+        calls.for_health = true;
+        let _specification = compiled.probes(
+            implementation,
+            &calls,
+            &own.instance,
+            &own.addresses,
+            &self.inherited,
+            &mut failures,
+        );
+        let record = match calls.directory {
+            Directory::Rehearsal { record, .. } => record.into_inner(),
+            Directory::Given(_) => Record::default(),
+        };
+        let outcome = Outcome {
+            fingerprint: NodeFingerprint {
+                resource: performance.resource_fingerprint(&implementation.provider),
+                context: performance.context_fingerprint(),
+            },
+            read: record.read.iter().copied().collect(),
+        };
+        for failure in failures {
+            self.report(position, candidate, &failure, &record);
+        }
+        if record.undefined {
+            self.report_undefined(position, candidate);
+        }
+        outcome
+    }
+
+    fn view_of(&self, position: usize, candidate: u32) -> Option<View<'d>> {
+        let definition = self
+            .definitions?
+            .get(self.scene.nodes[position].definition as usize)?;
+        Some(definition.implementations.get(candidate as usize)?.view)
+    }
+
+    fn report(&mut self, position: usize, candidate: u32, failure: &Failure, record: &Record) {
+        let Some(view) = self.view_of(position, candidate) else {
+            return;
+        };
+        let (span, is_exact) = span_of(view, failure);
+        let unknown = record
+            .unknown
+            .as_deref()
+            .filter(|name| failure.error.message.contains(&format!("`{name}`")));
+        let message = failure.error.message.clone();
+        let mut diagnostic =
+            Diagnostic::error(code_of(failure, unknown.is_some()), message).at(span);
+        if !is_exact {
+            diagnostic = diagnostic.help(format!("in `{}`", failure.place()));
+        }
+        if let Some(unknown) = unknown {
+            let names = self.scene.nodes.iter().map(|node| node.name.as_str());
+            if let Some(meant) = zenekar_diagnostics::did_you_mean(unknown, names) {
+                diagnostic = diagnostic.help(format!("did you mean `{meant}`?"));
+            }
+        }
+        if failure.error.kind == ErrorKind::Syntax {
+            diagnostic = diagnostic
+                .help("put text with braces of its own between `{% raw %}` and `{% endraw %}`");
+        }
+        self.push(diagnostic, position);
+    }
+
+    fn report_undefined(&mut self, position: usize, candidate: u32) {
+        let Some(view) = self.view_of(position, candidate) else {
+            return;
+        };
+        let node = &self.scene.nodes[position];
+        let place = view
+            .get_entry("contextualisation")
+            .map_or(view.span(), |entry| entry.key.span());
+        let mut diagnostic = Diagnostic::warning(
+            &codes::UNDEFINED_NODE,
+            "a template asks for the address of an undefined node",
+        )
+        .at(place);
+        let compiled = self.compiled[node.definition as usize][candidate as usize].as_ref();
+        let meant = compiled
+            .and_then(|compiled| compiled.names().find(|name| self.names.contains_key(*name)));
+        if let Some(meant) = meant {
+            diagnostic = diagnostic.help(format!("put quotes around the name: `getip('{meant}')`"));
+        }
+        let first = self
+            .scene
+            .nodes
+            .iter()
+            .enumerate()
+            .find(|(at, _)| *at != position);
+        if let Some((_, first)) = first {
+            diagnostic = diagnostic.help(format!(
+                "as it is, it gets the address of the first node, `{}`",
+                first.name
+            ));
+        }
+        self.push(diagnostic, position);
+    }
+
+    fn push(&mut self, diagnostic: Diagnostic, position: usize) {
+        let span = diagnostic.primary.as_ref().map(|label| label.span);
+        if !self
+            .reported
+            .insert((diagnostic.code.id, span, diagnostic.message.clone()))
+        {
+            return;
+        }
+        let placed = &self.placed[position];
+        self.diagnostics
+            .push(diagnostic.also(placed.type_span, format!("used by node `{}`", placed.name)));
+    }
+}
+
+/// Says whether an implementation holds templates at all; a cheap guess that may say yes too often.
+fn may_call(definition: &Definition) -> bool {
+    fn holds_tags(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains("{{") || text.contains("{%"),
+            Value::List(items) => items.iter().any(holds_tags),
+            Value::Map(entries) => entries
+                .iter()
+                .any(|(key, value)| key.contains("{{") || holds_tags(value)),
+            _ => false,
+        }
+    }
+    use zenekar_model::Contextualisation as Context;
+    definition.implementations.iter().any(|implementation| {
+        let in_context = match &implementation.contextualisation {
+            Context::None => false,
+            Context::Basic { attributes } => holds_tags(attributes),
+            Context::CloudInit {
+                template,
+                attributes,
+            } => {
+                holds_tags(template)
+                    || holds_tags(attributes)
+                    || holds_tags(&implementation.resource)
+            }
+            Context::Docker {
+                environment,
+                command,
+                context_variables,
+            } => holds_tags(environment) || holds_tags(command) || holds_tags(context_variables),
+        };
+        in_context || holds_tags(&implementation.config_management)
+    })
+}
+
+/// Returns a fingerprint of everything that can make a node's rendering its own.
+fn own_part(node: &Node) -> u128 {
+    let mut builder = FingerprintBuilder::default();
+    builder.text(&node.name);
+    for value in [&node.variables, &node.scaling, &node.filter] {
+        value.fingerprint_into(&mut builder);
+    }
+    for dependency in &node.dependencies {
+        builder
+            .number(u64::from(dependency.on.0))
+            .number(dependency.mappings.len() as u64);
+    }
+    // Zero stands for "nothing of its own".
+    builder.finish().0.max(1)
+}
+
+fn code_of(failure: &Failure, is_unknown_node: bool) -> &'static Code {
+    let message = &failure.error.message;
+    match failure.error.kind {
+        ErrorKind::Syntax => &codes::SYNTAX,
+        ErrorKind::Undefined => &codes::UNDEFINED,
+        ErrorKind::OutOfFuel | ErrorKind::OutputTooLarge => &codes::BUDGET,
+        ErrorKind::Function if is_unknown_node => &codes::UNKNOWN_NODE,
+        ErrorKind::Function if message.starts_with("`cmd`") => &codes::HOST_COMMAND,
+        ErrorKind::Type if message.starts_with("the rendered user-data") => {
+            &codes::INVALID_CLOUD_CONFIG
+        }
+        ErrorKind::Function | ErrorKind::Type => &codes::FUNCTION,
+    }
+}
+
+/// Finds where a template failed; says whether it is the text itself.
+fn span_of(implementation: View<'_>, failure: &Failure) -> (Span, bool) {
+    let mut view = implementation;
+    for step in &failure.path {
+        let next = match step {
+            Step::Key(key) => view.get(key),
+            Step::Item(position) => view.items().nth(*position),
+        };
+        match next {
+            Some(next) => view = next,
+            None => return (view.span(), false),
+        }
+    }
+    let range = &failure.error.span;
+    match view.as_str() {
+        Some(_) if range.end > range.start => (view.range_in(range.start, range.end), true),
+        Some(_) if failure.error.line > 1 => (view.position_in(range.start), true),
+        Some(_) => (view.definition_span(), true),
+        // The whole mapping was one template: its lines are those of the written form.
+        None => (view.definition_span(), false),
+    }
+}
+
+/// Checks that nodes are up before their addresses are read.
+struct Order {
+    steps_left: usize,
+    /// For each node the search that saw it last.
+    seen: Vec<u32>,
+    search: u32,
+}
+
+impl Order {
+    fn new(parts: &TopologyParts) -> Self {
+        Self {
+            steps_left: ORDER_STEPS_MAX,
+            seen: vec![0; parts.nodes.len()],
+            search: 0,
+        }
+    }
+
+    fn check(
+        &mut self,
+        parts: &TopologyParts,
+        position: usize,
+        read: &BTreeSet<u32>,
+        placed: &PlacedNode<'_>,
+        checker: &mut Checker,
+    ) {
+        let node = &parts.nodes[position];
+        let is_direct = |other: u32| {
+            node.dependencies
+                .iter()
+                .any(|dependency| dependency.on.0 == other)
+        };
+        let open: Vec<u32> = read
+            .iter()
+            .copied()
+            .filter(|other| !is_direct(*other))
+            .collect();
+        if open.is_empty() {
+            return;
+        }
+        self.search += 1;
+        self.visit(&parts.nodes, position);
+        if self.steps_left == 0 {
+            return;
+        }
+        for other in open {
+            let name = &parts.nodes[other as usize].name;
+            let diagnostic = if other as usize == position {
+                Diagnostic::warning(
+                    &codes::NO_ORDER,
+                    format!(
+                        "node `{}` asks for its own address, which is not known before it runs",
+                        node.name
+                    ),
+                )
+            } else if self.seen[other as usize] == self.search {
+                continue;
+            } else {
+                Diagnostic::warning(
+                    &codes::NO_ORDER,
+                    format!(
+                        "node `{}` reads the address of `{name}`, but does not wait for it",
+                        node.name
+                    ),
+                )
+                .help(format!(
+                    "add the dependency of `{}` on `{name}` to `dependencies`",
+                    node.name
+                ))
+            };
+            checker.report(diagnostic.at(placed.name_span));
+        }
+    }
+
+    /// Marks everything that a node waits for.
+    fn visit(&mut self, nodes: &[Node], start: usize) {
+        let mut stack = vec![start];
+        while let Some(node) = stack.pop() {
+            for dependency in &nodes[node].dependencies {
+                let Some(left) = self.steps_left.checked_sub(1) else {
+                    return;
+                };
+                self.steps_left = left;
+                let seen = &mut self.seen[dependency.on.index()];
+                if *seen != self.search {
+                    *seen = self.search;
+                    stack.push(dependency.on.index());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,601 @@
+//! One implementation with its templates compiled, and what comes out of it.
+
+use std::collections::BTreeSet;
+
+use zenekar_base::resource::MysqlProbe;
+use zenekar_base::{Addresses, Fingerprint, FingerprintBuilder, InstanceTag, ProbeSpec, Value};
+use zenekar_diagnostics::SourceMap;
+use zenekar_document::{Limits, load_text};
+use zenekar_model::{Contextualisation, Implementation, Node, Rendered, topology};
+use zenekar_template::{ErrorKind, Namespace, SharedValue, python_str};
+
+use super::emit::emit;
+use super::functions::{CallSite, NAMES};
+use super::piece::{Compiler, Failure, Piece, Reading, Step, check_error};
+
+/// The first line by which cloud-init knows its own format.
+const CLOUD_CONFIG: &str = "#cloud-config";
+
+/// The longest user-data in bytes: beyond what any cloud takes, and bounded
+/// because a template can repeat what it prints.
+const USER_DATA_BYTES_MAX: usize = 4 << 20;
+
+/// Names whose values differ between the instances or nodes of one definition.
+const VARYING_NAMES: &[&str] = &[
+    "node_id", "infra_id", "name", "scaling", "filter", "mappings",
+];
+
+const TEMPLATE_PATH: &[&str] = &["contextualisation", "context_template"];
+
+/// An implementation with its templates compiled.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    resource: Piece,
+    context: Context,
+    attributes: Piece,
+    environment: Piece,
+    command: Piece,
+    context_variables: Piece,
+    config_management: Piece,
+    is_puppet: bool,
+    urls: Piece,
+    mysql_databases: Piece,
+    /// All names that templates but those of health checks read.
+    names: BTreeSet<String>,
+    health_names: BTreeSet<String>,
+    /// Templates that do not parse.
+    pub(crate) failures: Vec<Failure>,
+}
+
+#[derive(Debug)]
+enum Context {
+    None,
+    /// A text that is a template as a whole.
+    Text(Piece),
+    /// A mapping whose texts are templates.
+    Mapping(Piece),
+}
+
+/// What rendering gives, before it is put into the form that providers take.
+#[derive(Debug, Default)]
+pub(crate) struct Performance {
+    resource: Value,
+    text: Option<String>,
+    mapping: Option<Value>,
+    environment: Value,
+    command: Value,
+    attributes: Value,
+    config_management: Value,
+}
+
+impl Compiled {
+    /// Compiles all templates of an implementation.
+    pub(crate) fn new(implementation: &Implementation) -> Self {
+        let mut compiler = Compiler::default();
+        let empty = Value::Null;
+        let (mut attributes, mut environment, mut command, mut variables) =
+            (&empty, &empty, &empty, &empty);
+        let mut resource = Piece::Fixed(implementation.resource.clone());
+        let mut context = Context::None;
+        match &implementation.contextualisation {
+            Contextualisation::None => {}
+            Contextualisation::Basic { attributes: own } => attributes = own,
+            Contextualisation::CloudInit {
+                template,
+                attributes: own,
+            } => {
+                attributes = own;
+                resource =
+                    compiler.compile_at(&["resource"], &implementation.resource, Reading::Emitted);
+                context = compile_context(&mut compiler, template);
+            }
+            Contextualisation::Docker {
+                environment: own,
+                command: own_command,
+                context_variables,
+            } => {
+                (environment, command, variables) = (own, own_command, context_variables);
+            }
+        }
+        let mut text_at =
+            |path: &[&str], value: &Value| compiler.compile_at(path, value, Reading::Text);
+        let attributes = text_at(&["contextualisation", "attributes"], attributes);
+        let environment = text_at(&["contextualisation", "env"], environment);
+        let command = text_at(&["contextualisation", "command"], command);
+        let context_variables = text_at(&["contextualisation", "context_variables"], variables);
+        let config_management = compiler.compile_at(
+            &["config_management"],
+            &implementation.config_management,
+            Reading::Emitted,
+        );
+        let mut health = Compiler::default();
+        let urls = implementation
+            .health
+            .urls
+            .iter()
+            .map(|url| url.as_str().into())
+            .collect();
+        let urls = health.compile_at(&["health_check", "urls"], &Value::List(urls), Reading::Text);
+        let databases = implementation
+            .health
+            .mysql_databases
+            .iter()
+            .map(|database| {
+                Value::Map(vec![
+                    ("name".to_owned(), database.name.as_str().into()),
+                    ("user".to_owned(), database.user.as_str().into()),
+                    ("pass".to_owned(), database.password.as_str().into()),
+                ])
+            });
+        let databases = Value::List(databases.collect());
+        let mysql_databases =
+            health.compile_at(&["health_check", "mysqldbs"], &databases, Reading::Text);
+        let mut failures = compiler.failures;
+        failures.append(&mut health.failures);
+        Self {
+            resource,
+            context,
+            attributes,
+            environment,
+            command,
+            context_variables,
+            is_puppet: implementation
+                .config_management
+                .get("type")
+                .and_then(Value::as_str)
+                == Some("puppet_solo"),
+            config_management,
+            urls,
+            mysql_databases,
+            names: compiler.names,
+            health_names: health.names,
+            failures,
+        }
+    }
+
+    /// Names what the templates read.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// Says whether the node's own name, variables or settings take part in what is rendered.
+    pub(crate) fn varies_with(&self, node: &Node) -> bool {
+        let varies = |name: &&str| self.names.contains(*name);
+        VARYING_NAMES[2..].iter().any(varies)
+            || node.variables != Value::Null
+                && (self.names.contains("variables") || self.health_names.contains("variables"))
+    }
+
+    /// Says whether all instances of a node get the same.
+    pub(crate) fn is_constant_for(&self, node: &Node) -> bool {
+        let varies = |name: &&str| self.names.contains(*name);
+        !VARYING_NAMES.iter().chain(NAMES).any(varies)
+            && !(node.variables != Value::Null && self.names.contains("variables"))
+            && node
+                .dependencies
+                .iter()
+                .all(|dependency| dependency.mappings.is_empty())
+    }
+
+    /// Renders everything but the health checks.
+    pub(crate) fn perform(
+        &self,
+        implementation: &Implementation,
+        calls: &CallSite<'_>,
+        instance: &InstanceTag,
+        inherited: &SharedValue,
+        failures: &mut Vec<Failure>,
+    ) -> Performance {
+        let mut namespace = Namespace {
+            values: self.values(implementation, calls, instance, inherited),
+            functions: calls,
+        };
+        let config_management =
+            self.config_management
+                .render(&namespace, &["config_management"], failures);
+        if self.is_puppet {
+            namespace
+                .values
+                .push(("puppet", puppet_value(&config_management)));
+        }
+        let path = |key: &'static str| ["contextualisation", key];
+        let variables =
+            self.context_variables
+                .render(&namespace, &path("context_variables"), failures);
+        if variables != Value::Null {
+            namespace
+                .values
+                .push(("context_variables", SharedValue::from(&variables)));
+        }
+        let mut performance = Performance {
+            resource: self.resource.render(&namespace, &["resource"], failures),
+            environment: self.environment.render(&namespace, &path("env"), failures),
+            command: self.command.render(&namespace, &path("command"), failures),
+            attributes: self
+                .attributes
+                .render(&namespace, &path("attributes"), failures),
+            config_management,
+            ..Performance::default()
+        };
+        match &self.context {
+            Context::None => {}
+            Context::Mapping(piece) => {
+                performance.mapping = Some(piece.render(&namespace, TEMPLATE_PATH, failures));
+            }
+            Context::Text(piece) => {
+                let text = piece.render(&namespace, TEMPLATE_PATH, failures);
+                performance.text = text.as_str().map(|text| {
+                    // A template without tags loses its last line end like any other.
+                    let text = if piece.is_fixed() {
+                        text.strip_suffix('\n').unwrap_or(text)
+                    } else {
+                        text
+                    };
+                    text.to_owned()
+                });
+            }
+        }
+        if let Some(text) = &performance.text
+            && let Some(message) = fault_of_cloud_config(text)
+        {
+            let error = check_error(ErrorKind::Type, message, 0);
+            let path = TEMPLATE_PATH
+                .iter()
+                .map(|key| Step::Key((*key).to_owned()))
+                .collect();
+            failures.push(Failure { path, error });
+        }
+        performance
+    }
+
+    /// Gathers the values that the templates read.
+    fn values(
+        &self,
+        implementation: &Implementation,
+        calls: &CallSite<'_>,
+        instance: &InstanceTag,
+        inherited: &SharedValue,
+    ) -> Vec<(&'static str, SharedValue)> {
+        let scene = calls.scene;
+        let node = scene.node(calls.node);
+        let mut values: Vec<(&'static str, SharedValue)> = Vec::new();
+        for name in &self.names {
+            let (name, value) = match name.as_str() {
+                "variables" => ("variables", variables_of(calls, inherited)),
+                "node_id" => ("node_id", instance.as_str().into()),
+                "infra_id" => ("infra_id", calls.infrastructure.as_str().into()),
+                "infra_name" => ("infra_name", scene.name.into()),
+                "user_id" => ("user_id", scene.user_id.into()),
+                "name" => ("name", node.name.as_str().into()),
+                "type" => (
+                    "type",
+                    scene.definitions[node.definition as usize]
+                        .name
+                        .as_str()
+                        .into(),
+                ),
+                "mappings" => ("mappings", (&scene.mappings_of(calls.node)).into()),
+                "resource" => ("resource", (&implementation.resource).into()),
+                "contextualisation" => (
+                    "contextualisation",
+                    (&raw_context(&implementation.contextualisation)).into(),
+                ),
+                // What the descriptor does not have is undefined.
+                "scaling" if node.scaling != Value::Null => ("scaling", (&node.scaling).into()),
+                "filter" if node.filter != Value::Null => ("filter", (&node.filter).into()),
+                "config_management" if implementation.config_management != Value::Null => (
+                    "config_management",
+                    (&implementation.config_management).into(),
+                ),
+                "health_check" => ("health_check", (&raw_health(implementation)).into()),
+                _ => continue,
+            };
+            values.push((name, value));
+        }
+        values
+    }
+
+    /// Renders the health checks.
+    pub(crate) fn probes(
+        &self,
+        implementation: &Implementation,
+        calls: &CallSite<'_>,
+        instance: &InstanceTag,
+        addresses: &Addresses,
+        inherited: &SharedValue,
+        failures: &mut Vec<Failure>,
+    ) -> ProbeSpec {
+        let mut values: Vec<(&'static str, SharedValue)> = Vec::new();
+        for name in &self.health_names {
+            let (name, value) = match name.as_str() {
+                "ip" => ("ip", addresses.primary().unwrap_or_default().into()),
+                "variables" => ("variables", variables_of(calls, inherited)),
+                "node_id" => ("node_id", instance.as_str().into()),
+                "instance_data" => (
+                    "instance_data",
+                    (&own_data(calls, instance, addresses)).into(),
+                ),
+                _ => continue,
+            };
+            values.push((name, value));
+        }
+        let namespace = Namespace {
+            values,
+            functions: calls,
+        };
+        let urls = self
+            .urls
+            .render(&namespace, &["health_check", "urls"], failures);
+        let databases =
+            self.mysql_databases
+                .render(&namespace, &["health_check", "mysqldbs"], failures);
+        let health = &implementation.health;
+        ProbeSpec {
+            ping: health.ping,
+            ports: health.ports.clone(),
+            urls: items_of(&urls).iter().map(python_str).collect(),
+            mysql_databases: items_of(&databases)
+                .iter()
+                .map(|database| {
+                    let part = |key: &str| database.get(key).map(python_str).unwrap_or_default();
+                    MysqlProbe {
+                        name: part("name"),
+                        user: part("user"),
+                        password: part("pass"),
+                    }
+                })
+                .collect(),
+        }
+    }
+}
+
+fn compile_context(compiler: &mut Compiler, template: &Value) -> Context {
+    if matches!(template, Value::String(_)) {
+        return Context::Text(compiler.compile_at(TEMPLATE_PATH, template, Reading::Text));
+    }
+    let mut parts = Compiler::default();
+    let piece = parts.compile_at(TEMPLATE_PATH, template, Reading::Emitted);
+    // Tags that only make sense over several texts (a loop around items, `set`)
+    // need the way of the original: write all, then render that.
+    if !parts.failures.is_empty() || parts.sets_names {
+        let text = format!("{CLOUD_CONFIG}\n{}\n", emit(template));
+        let mut whole = Compiler::default();
+        let piece = whole.compile_at(TEMPLATE_PATH, &Value::String(text), Reading::Text);
+        if whole.failures.is_empty() {
+            compiler.absorb(whole);
+            return Context::Text(piece);
+        }
+    }
+    compiler.absorb(parts);
+    Context::Mapping(piece)
+}
+
+fn variables_of(calls: &CallSite<'_>, inherited: &SharedValue) -> SharedValue {
+    match &calls.scene.node(calls.node).variables {
+        Value::Null => inherited.clone(),
+        own => SharedValue::from(&topology::merge(calls.scene.variables, own)),
+    }
+}
+
+fn own_data(calls: &CallSite<'_>, instance: &InstanceTag, addresses: &Addresses) -> Value {
+    let all = addresses
+        .all
+        .iter()
+        .map(|text| text.as_str().into())
+        .collect();
+    Value::Map(vec![
+        ("node_id".to_owned(), instance.as_str().into()),
+        ("infra_id".to_owned(), calls.infrastructure.as_str().into()),
+        ("resource_address".to_owned(), Value::List(all)),
+        (
+            "ip_address".to_owned(),
+            addresses.private().map_or(Value::Null, Value::from),
+        ),
+    ])
+}
+
+fn items_of(value: &Value) -> &[Value] {
+    match value {
+        Value::List(items) => items,
+        _ => &[],
+    }
+}
+
+/// Returns `puppet` as templates see it: the items of each list, joined.
+fn puppet_value(config_management: &Value) -> SharedValue {
+    let joined = |key: &str| {
+        let items = config_management.get(key).map(items_of).unwrap_or_default();
+        items.iter().map(python_str).collect::<Vec<_>>().join(" ")
+    };
+    let member = |key: &str| (key.to_owned(), SharedValue::from(joined(key).as_str()));
+    SharedValue::from_pairs([member("modules"), member("manifests"), member("attributes")])
+}
+
+fn raw_context(context: &Contextualisation) -> Value {
+    let (name, members) = match context {
+        Contextualisation::None => return Value::Map(vec![("type".to_owned(), "basic".into())]),
+        Contextualisation::Basic { attributes } => ("basic", vec![("attributes", attributes)]),
+        Contextualisation::CloudInit {
+            template,
+            attributes,
+        } => (
+            "cloudinit",
+            vec![("context_template", template), ("attributes", attributes)],
+        ),
+        Contextualisation::Docker {
+            environment,
+            command,
+            context_variables,
+        } => (
+            "docker",
+            vec![
+                ("env", environment),
+                ("command", command),
+                ("context_variables", context_variables),
+            ],
+        ),
+    };
+    let present = members
+        .into_iter()
+        .filter(|(_, value)| **value != Value::Null);
+    let members = present.map(|(key, value)| (key.to_owned(), value.clone()));
+    Value::Map(
+        [("type".to_owned(), name.into())]
+            .into_iter()
+            .chain(members)
+            .collect(),
+    )
+}
+
+fn raw_health(implementation: &Implementation) -> Value {
+    let health = &implementation.health;
+    let ports = health
+        .ports
+        .iter()
+        .map(|port| Value::from(i64::from(*port)))
+        .collect();
+    let urls = health.urls.iter().map(|url| url.as_str().into()).collect();
+    Value::Map(vec![
+        ("type".to_owned(), "basic".into()),
+        ("ping".to_owned(), Value::Bool(health.ping)),
+        ("ports".to_owned(), Value::List(ports)),
+        ("urls".to_owned(), Value::List(urls)),
+        (
+            "timeout".to_owned(),
+            Value::Int(i128::from(health.timeout.0 / 1000)),
+        ),
+    ])
+}
+
+/// Returns what keeps cloud-init from reading its user-data, if something does.
+fn fault_of_cloud_config(text: &str) -> Option<String> {
+    if !text.starts_with(CLOUD_CONFIG) {
+        return None;
+    }
+    let mut sources = SourceMap::new();
+    let loaded = load_text("user-data", text, &Limits::default(), &mut sources);
+    let error = loaded
+        .diagnostics
+        .iter()
+        .find(|diagnostic| diagnostic.is_error())?;
+    let line = error
+        .primary
+        .as_ref()
+        .map_or(1, |label| sources.position(label.span).line);
+    let shown: String = text
+        .lines()
+        .nth(line - 1)
+        .unwrap_or_default()
+        .trim()
+        .chars()
+        .take(60)
+        .collect();
+    Some(format!(
+        "the rendered user-data is not valid YAML: {} (its line {line}: `{shown}`)",
+        error.message
+    ))
+}
+
+impl Performance {
+    /// Returns the fingerprint of what the provider gets to make the instance from.
+    pub(crate) fn resource_fingerprint(&self, provider: &str) -> Fingerprint {
+        let mut builder = FingerprintBuilder::default();
+        builder.text(provider);
+        self.resource.fingerprint_into(&mut builder);
+        builder.finish()
+    }
+
+    /// Returns the fingerprint of what makes the instance play its role: of the
+    /// data, so that it does not depend on how user-data is written as text.
+    pub(crate) fn context_fingerprint(&self) -> Fingerprint {
+        let mut builder = FingerprintBuilder::default();
+        if let Some(text) = &self.text {
+            builder.text(text);
+        }
+        for value in [
+            self.mapping.as_ref().unwrap_or(&Value::Null),
+            &self.environment,
+            &self.command,
+            &self.attributes,
+            &self.config_management,
+        ] {
+            value.fingerprint_into(&mut builder);
+        }
+        builder.finish()
+    }
+
+    /// Puts everything into the form that providers take.
+    pub(crate) fn into_rendered(self, connections: Vec<Value>) -> Result<Rendered, String> {
+        let user_data = match (self.text, &self.mapping) {
+            (Some(text), _) => Some(text),
+            (None, Some(mapping)) => Some(format!("{CLOUD_CONFIG}\n{}", emit(mapping))),
+            (None, None) => None,
+        };
+        if let Some(length) = user_data
+            .as_ref()
+            .map(String::len)
+            .filter(|length| *length > USER_DATA_BYTES_MAX)
+        {
+            return Err(format!(
+                "the user-data has {length} bytes, {USER_DATA_BYTES_MAX} are allowed"
+            ));
+        }
+        let mut attributes = self.attributes;
+        if !connections.is_empty() {
+            let entry = ("connections".to_owned(), Value::List(connections));
+            match &mut attributes {
+                Value::Map(entries) => entries.push(entry),
+                other => *other = Value::Map(vec![entry]),
+            }
+        }
+        Ok(Rendered {
+            resource: self.resource,
+            user_data,
+            environment: environment_pairs(&self.environment),
+            command: command_words(&self.command)?,
+            attributes,
+        })
+    }
+}
+
+/// Returns name and value of `NAME=value` items, or of the members of a mapping.
+fn environment_pairs(value: &Value) -> Vec<(String, String)> {
+    match value {
+        Value::Map(entries) => entries
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.clone(),
+                    if *value == Value::Null {
+                        String::new()
+                    } else {
+                        python_str(value)
+                    },
+                )
+            })
+            .collect(),
+        _ => items_of(value)
+            .iter()
+            .filter_map(|item| {
+                python_str(item)
+                    .split_once('=')
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            })
+            .collect(),
+    }
+}
+
+/// Returns the words of a command; a text is split as a shell splits it.
+fn command_words(value: &Value) -> Result<Option<Vec<String>>, String> {
+    match value {
+        Value::Null => Ok(None),
+        Value::List(items) => Ok(Some(items.iter().map(python_str).collect())),
+        other => {
+            let text = python_str(other);
+            let words = shlex::split(&text);
+            words
+                .map(Some)
+                .ok_or_else(|| format!("the command `{text}` has an open quote"))
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests of the front-end from the outside.
+
+mod corpus;
