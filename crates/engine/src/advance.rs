@@ -17,7 +17,9 @@ const RANK_CREATE: u32 = u32::MAX / 2;
 impl Engine {
     /// Lets an instance do what it can do now.
     pub(crate) fn advance(&mut self, key: InstanceKey) {
-        let Some(instance) = self.instance(key) else { return };
+        let Some(instance) = self.instance(key) else {
+            return;
+        };
         let doomed = instance.doom.is_some();
         let wake = if doomed {
             self.advance_doomed(key)
@@ -53,10 +55,15 @@ impl Engine {
 
     /// Says what an instance waits for before the provider can be asked to create it.
     pub(crate) fn gate_create(&self, key: InstanceKey) -> Result<(), Waiting> {
-        let Some(instance) = self.instance(key) else { return Err(Waiting::Unfinished) };
+        let Some(instance) = self.instance(key) else {
+            return Err(Waiting::Unfinished);
+        };
         let node = self.state.node(instance.node);
         if let Some(block) = &node.block {
-            return Err(Waiting::Blocked { class: block.class, message: block.message.clone() });
+            return Err(Waiting::Blocked {
+                class: block.class,
+                message: block.message.clone(),
+            });
         }
         if instance.phase == Phase::Planned {
             self.gate_dependencies(instance.node)?;
@@ -64,22 +71,37 @@ impl Engine {
         if let Some(provider) = self.provider_for(instance)
             && !self.providers[provider.index()].synchronised
         {
-            return Err(Waiting::Recovery { provider: self.state.providers[provider.index()].clone() });
+            return Err(Waiting::Recovery {
+                provider: self.state.providers[provider.index()].clone(),
+            });
         }
         if let Some(progress) = self.progress.get(&key)
             && progress.not_before > self.now
         {
             let error = progress.last_error.clone();
-            return Err(Waiting::Backoff { until: progress.not_before, failures: progress.failures, error });
+            return Err(Waiting::Backoff {
+                until: progress.not_before,
+                failures: progress.failures,
+                error,
+            });
         }
         Ok(())
     }
 
     fn gate_dependencies(&self, key: NodeKey) -> Result<(), Waiting> {
-        let waits_for = self.state.node(key).dependencies.iter().find(|dependee| !self.dependable(**dependee));
+        let waits_for = self
+            .state
+            .node(key)
+            .dependencies
+            .iter()
+            .find(|dependee| !self.dependable(**dependee));
         waits_for.map_or(Ok(()), |dependee| {
             let state = self.state.node(*dependee);
-            Err(Waiting::Dependency { node: state.name.clone(), serving: state.serving, required: self.required(*dependee) })
+            Err(Waiting::Dependency {
+                node: state.name.clone(),
+                serving: state.serving,
+                required: self.required(*dependee),
+            })
         })
     }
 
@@ -91,13 +113,18 @@ impl Engine {
             return Some(provider);
         }
         let topology = &self.state.intent.as_ref()?.topology;
-        let candidate = topology.candidate(self.state.node(instance.node).index?, instance.candidate as usize)?;
+        let candidate = topology.candidate(
+            self.state.node(instance.node).index?,
+            instance.candidate as usize,
+        )?;
         self.state.find_provider(&candidate.provider)
     }
 
     /// Puts an instance in the line for a call to its provider.
     pub(crate) fn enqueue(&mut self, key: InstanceKey) {
-        let Some(instance) = self.instance(key) else { return };
+        let Some(instance) = self.instance(key) else {
+            return;
+        };
         let rank = self.rank(instance);
         let provider = match self.provider_for(instance) {
             Some(provider) => provider,
@@ -114,7 +141,14 @@ impl Engine {
     fn new_provider(&mut self, key: InstanceKey) -> Option<ProviderIndex> {
         let instance = self.instance(key)?;
         let index = self.state.node(instance.node).index?;
-        let name = self.state.intent.as_ref()?.topology.candidate(index, instance.candidate as usize)?.provider.clone();
+        let name = self
+            .state
+            .intent
+            .as_ref()?
+            .topology
+            .candidate(index, instance.candidate as usize)?
+            .provider
+            .clone();
         let provider = self.state.provider(&name);
         self.sync_tables();
         Some(provider)
@@ -155,7 +189,11 @@ impl Engine {
         if let Some(deadline) = deadline
             && self.now >= deadline
         {
-            let finding = self.progress_of(key).finding.clone().unwrap_or_else(|| "no check has passed".to_owned());
+            let finding = self
+                .progress_of(key)
+                .finding
+                .clone()
+                .unwrap_or_else(|| "no check has passed".to_owned());
             self.break_down(key, Breakage::Unhealthy(finding));
             return None;
         }
@@ -183,7 +221,10 @@ impl Engine {
         }
         let index = self.state.node(instance.node).index?;
         let topology = &self.state.intent.as_ref()?.topology;
-        let timeout = topology.candidate(index, instance.candidate as usize)?.health.timeout;
+        let timeout = topology
+            .candidate(index, instance.candidate as usize)?
+            .health
+            .timeout;
         Some(instance.phase_since + timeout)
     }
 
@@ -233,31 +274,50 @@ impl Engine {
     /// Says what the deletion of an instance waits for: on the way down, those
     /// that depend on it go first.
     pub(crate) fn gate_delete(&self, key: InstanceKey) -> Result<(), Waiting> {
-        let Some(instance) = self.instance(key) else { return Ok(()) };
+        let Some(instance) = self.instance(key) else {
+            return Ok(());
+        };
         if self.state.wanted(instance.node) > 0 {
             return Ok(());
         }
-        let first = self.nodes[instance.node.index()].dependents.iter().find(|dependent| {
-            self.state.wanted(**dependent) == 0 && !self.state.node(**dependent).instances.is_empty()
-        });
+        let first = self.nodes[instance.node.index()]
+            .dependents
+            .iter()
+            .find(|dependent| {
+                self.state.wanted(**dependent) == 0
+                    && !self.state.node(**dependent).instances.is_empty()
+            });
         first.map_or(Ok(()), |dependent| {
             let state = self.state.node(*dependent);
-            Err(Waiting::DependentsFirst { node: state.name.clone(), instances: u32::try_from(state.instances.len()).unwrap_or(u32::MAX) })
+            Err(Waiting::DependentsFirst {
+                node: state.name.clone(),
+                instances: u32::try_from(state.instances.len()).unwrap_or(u32::MAX),
+            })
         })
     }
 
     /// Notes that an instance broke down; what follows is the planner's decision.
     pub(crate) fn break_down(&mut self, key: InstanceKey, breakage: Breakage) {
-        let Some(instance) = self.instance(key).filter(|instance| instance.breakage.is_none() && instance.doom.is_none()) else { return };
+        let Some(instance) = self
+            .instance(key)
+            .filter(|instance| instance.breakage.is_none() && instance.doom.is_none())
+        else {
+            return;
+        };
         let node = instance.node;
-        self.record(Record::Broke { instance: key, breakage });
+        self.record(Record::Broke {
+            instance: key,
+            breakage,
+        });
         self.nodes[node.index()].broken.insert(key);
         self.progress_of(key).broke_at = Some(self.now);
     }
 
     /// Notes that an instance that had broken down is well again.
     pub(crate) fn recover_instance(&mut self, key: InstanceKey) {
-        let Some(node) = self.instance(key).map(|instance| instance.node) else { return };
+        let Some(node) = self.instance(key).map(|instance| instance.node) else {
+            return;
+        };
         self.record(Record::Recovered { instance: key });
         self.nodes[node.index()].broken.remove(&key);
         self.progress_of(key).broke_at = None;

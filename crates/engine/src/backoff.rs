@@ -36,8 +36,15 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_cap() {
-        let pauses: Vec<u64> = (1..=9).map(|failures| pause(ErrorClass::Retryable, failures).0).collect();
-        assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+        let pauses: Vec<u64> = (1..=9)
+            .map(|failures| pause(ErrorClass::Retryable, failures).0)
+            .collect();
+        assert_eq!(
+            pauses,
+            [
+                500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000
+            ]
+        );
         assert_eq!(pause(ErrorClass::Quota, u32::MAX), Millis(300_000));
     }
 

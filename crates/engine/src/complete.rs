@@ -1,19 +1,30 @@
 //! Answers to calls: what each means for its subject.
 
-use zenekar_base::{CallId, ErrorClass, InstanceKey, ProbeResult, ProviderError, ResourceId, ResourceState, ResourceView, Timestamp};
+use zenekar_base::{
+    CallId, ErrorClass, InstanceKey, ProbeResult, ProviderError, ResourceId, ResourceState,
+    ResourceView, Timestamp,
+};
 
 use crate::backoff;
 use crate::effect::{Notice, Response};
 use crate::engine::{About, Engine, InFlight, Timer};
 use crate::record::{Breakage, Doom, Record};
-use crate::settings::{BLOCK_RETRY_INTERVAL, PROBE_FAILURES_TOLERATED, PROBE_READY_INTERVAL, PROBE_STARTING_INTERVAL};
+use crate::settings::{
+    BLOCK_RETRY_INTERVAL, PROBE_FAILURES_TOLERATED, PROBE_READY_INTERVAL, PROBE_STARTING_INTERVAL,
+};
 use crate::state::{Phase, ProviderIndex};
 
 impl Engine {
     /// Takes an answer. One that nobody waits for any more is dropped: what it
     /// could tell is found out by a repeated call or an observation.
-    pub(crate) fn handle_completion(&mut self, id: CallId, result: Result<Response, ProviderError>) {
-        let Some(flight) = self.calls.remove(&id) else { return };
+    pub(crate) fn handle_completion(
+        &mut self,
+        id: CallId,
+        result: Result<Response, ProviderError>,
+    ) {
+        let Some(flight) = self.calls.remove(&id) else {
+            return;
+        };
         self.timers.remove(&(flight.deadline, Timer::Call(id)));
         self.complete(flight, result);
     }
@@ -30,7 +41,9 @@ impl Engine {
         let provider = flight.provider;
         match &flight.about {
             About::Probe(_) => self.probes_in_flight -= 1,
-            About::Observe(_) | About::ObserveAll => self.providers[provider.index()].observing -= 1,
+            About::Observe(_) | About::ObserveAll => {
+                self.providers[provider.index()].observing -= 1
+            }
             _ => {
                 self.providers[provider.index()].in_flight -= 1;
                 self.dirty_providers.insert(provider);
@@ -54,7 +67,13 @@ impl Engine {
         let failures = self.providers[index.index()].throttled_failures + 1;
         match error {
             Some(error) if error.class == ErrorClass::Throttled => {
-                let pause = error.retry_after.unwrap_or_else(|| self.jitter(backoff::pause(ErrorClass::Throttled, failures), u64::from(index.0), failures));
+                let pause = error.retry_after.unwrap_or_else(|| {
+                    self.jitter(
+                        backoff::pause(ErrorClass::Throttled, failures),
+                        u64::from(index.0),
+                        failures,
+                    )
+                });
                 let provider = &mut self.providers[index.index()];
                 // Many calls are throttled at once: they count as one failure.
                 if provider.throttled_until <= now {
@@ -69,9 +88,16 @@ impl Engine {
         }
     }
 
-    fn created(&mut self, provider: ProviderIndex, key: InstanceKey, result: Result<Response, ProviderError>) {
+    fn created(
+        &mut self,
+        provider: ProviderIndex,
+        key: InstanceKey,
+        result: Result<Response, ProviderError>,
+    ) {
         let now = self.now;
-        let Some(progress) = self.progress.get_mut(&key) else { return };
+        let Some(progress) = self.progress.get_mut(&key) else {
+            return;
+        };
         progress.call = None;
         progress.uncertain_until = now;
         self.dirty_instances.insert(key);
@@ -82,30 +108,54 @@ impl Engine {
                 progress.last_error = None;
                 self.adopt(provider, key, view);
             }
-            Ok(_) => self.create_failed(key, ProviderError::new(ErrorClass::Unknown, "the provider answered something else")),
+            Ok(_) => self.create_failed(
+                key,
+                ProviderError::new(ErrorClass::Unknown, "the provider answered something else"),
+            ),
             Err(error) => self.create_failed(key, error),
         }
     }
 
     /// Takes note of a resource that is the instance.
     pub(crate) fn adopt(&mut self, provider: ProviderIndex, key: InstanceKey, view: ResourceView) {
-        let Some(instance) = self.instance(key) else { return };
+        let Some(instance) = self.instance(key) else {
+            return;
+        };
         match &instance.resource {
-            None => self.record(Record::Created { instance: key, resource: view.resource.clone() }),
+            None => self.record(Record::Created {
+                instance: key,
+                resource: view.resource.clone(),
+            }),
             Some(resource) if *resource == view.resource => {}
             Some(_) => return self.orphan_seen(provider, view),
         }
         self.resource_seen(provider, key, view, self.now);
-        self.schedule_observe(provider, self.now + crate::settings::OBSERVE_STARTING_INTERVAL);
+        self.schedule_observe(
+            provider,
+            self.now + crate::settings::OBSERVE_STARTING_INTERVAL,
+        );
     }
 
     fn create_failed(&mut self, key: InstanceKey, error: ProviderError) {
-        let Some(instance) = self.instance(key) else { return };
-        let (node, doomed, candidate) = (instance.node, instance.doom.is_some(), instance.candidate);
-        let uncertain = matches!(error.class, ErrorClass::Unknown | ErrorClass::Conflict);
+        let Some(instance) = self.instance(key) else {
+            return;
+        };
+        let (node, doomed, candidate) =
+            (instance.node, instance.doom.is_some(), instance.candidate);
+        // One call without an answer makes the whole attempt uncertain: its
+        // effect may still come after a later call of the same token was refused.
+        let unanswered = matches!(error.class, ErrorClass::Unknown | ErrorClass::Conflict);
+        let progress = self.progress_of(key);
+        progress.maybe_created |= unanswered;
+        let uncertain = progress.maybe_created;
         // A pause that the provider asks for is not the instance's failure.
-        let failures = self.progress_of(key).failures + u32::from(error.class != ErrorClass::Throttled);
-        let pause = self.jitter(backoff::pause(error.class, failures), u64::from(key.0), failures);
+        let failures =
+            self.progress_of(key).failures + u32::from(error.class != ErrorClass::Throttled);
+        let pause = self.jitter(
+            backoff::pause(error.class, failures),
+            u64::from(key.0),
+            failures,
+        );
         let given_up = backoff::exhausted(error.class, failures);
         let now = self.now;
         let progress = self.progress_of(key);
@@ -114,28 +164,54 @@ impl Engine {
         progress.last_error = Some(error.clone());
         if !doomed {
             let retry_after = (!given_up).then_some(pause);
-            self.notify(Notice::CallFailed { instance: Some(key), operation: "create", error: error.clone(), retry_after });
+            self.notify(Notice::CallFailed {
+                instance: Some(key),
+                operation: "create",
+                error: error.clone(),
+                retry_after,
+            });
         }
         if !uncertain {
             // Without effect: the next attempt starts afresh, with the addresses of then.
-            let candidate = if doomed { candidate } else { self.next_candidate(key, error.class) };
+            let candidate = if doomed {
+                candidate
+            } else {
+                self.next_candidate(key, error.class)
+            };
             let message = error.message.clone();
-            self.record(Record::CreateFailed { instance: key, class: error.class, message, candidate });
+            self.record(Record::CreateFailed {
+                instance: key,
+                class: error.class,
+                message,
+                candidate,
+            });
         }
         if given_up && !doomed {
-            self.record(Record::Blocked { node, class: error.class, message: error.message });
+            self.record(Record::Blocked {
+                node,
+                class: error.class,
+                message: error.message,
+            });
             self.schedule_unblock(node);
             if uncertain {
                 self.doom(key, Doom::CreateFailed);
             }
-            self.dirty_instances.extend(self.state.node(node).instances.iter().copied());
+            self.dirty_instances
+                .extend(self.state.node(node).instances.iter().copied());
         }
     }
 
     /// Returns the candidate to try next: another one if this one's provider has no room.
     fn next_candidate(&self, key: InstanceKey, class: ErrorClass) -> u32 {
-        let Some(instance) = self.instance(key) else { return 0 };
-        let described = self.state.node(instance.node).index.and_then(|index| self.state.intent.as_ref().map(|intent| intent.topology.node(index)));
+        let Some(instance) = self.instance(key) else {
+            return 0;
+        };
+        let described = self.state.node(instance.node).index.and_then(|index| {
+            self.state
+                .intent
+                .as_ref()
+                .map(|intent| intent.topology.node(index))
+        });
         let count = described.map_or(1, |described| described.candidates.len());
         if matches!(class, ErrorClass::Capacity | ErrorClass::Quota) {
             (instance.candidate + 1) % u32::try_from(count).unwrap_or(1).max(1)
@@ -144,16 +220,26 @@ impl Engine {
         }
     }
 
-    fn deleted(&mut self, provider: ProviderIndex, key: InstanceKey, result: Result<Response, ProviderError>) {
+    fn deleted(
+        &mut self,
+        provider: ProviderIndex,
+        key: InstanceKey,
+        result: Result<Response, ProviderError>,
+    ) {
         let settle = self.providers[provider.index()].capabilities.settle;
         let now = self.now;
-        let Some(progress) = self.progress.get_mut(&key) else { return };
+        let Some(progress) = self.progress.get_mut(&key) else {
+            return;
+        };
         progress.call = None;
         self.dirty_instances.insert(key);
         let gone = match result {
             Ok(Response::Deleted { gone }) => Ok(gone),
             Err(error) if error.class == ErrorClass::NotFound => Ok(true),
-            Ok(_) => Err(ProviderError::new(ErrorClass::Unknown, "the provider answered something else")),
+            Ok(_) => Err(ProviderError::new(
+                ErrorClass::Unknown,
+                "the provider answered something else",
+            )),
             Err(error) => Err(error),
         };
         match gone {
@@ -161,7 +247,10 @@ impl Engine {
                 progress.failures = 0;
                 progress.stuck = false;
                 progress.last_error = None;
-                let created_at = self.instance(key).and_then(|instance| instance.created_at).unwrap_or(Timestamp::ZERO);
+                let created_at = self
+                    .instance(key)
+                    .and_then(|instance| instance.created_at)
+                    .unwrap_or(Timestamp::ZERO);
                 if gone && now >= created_at + settle {
                     self.record(Record::Gone { instance: key });
                 } else if gone {
@@ -169,7 +258,10 @@ impl Engine {
                     self.progress_of(key).not_before = created_at + settle;
                 } else {
                     self.progress_of(key).delete_accepted = true;
-                    self.schedule_observe(provider, now + crate::settings::OBSERVE_STARTING_INTERVAL);
+                    self.schedule_observe(
+                        provider,
+                        now + crate::settings::OBSERVE_STARTING_INTERVAL,
+                    );
                 }
             }
             Err(error) => self.delete_failed(key, error),
@@ -177,42 +269,80 @@ impl Engine {
     }
 
     fn delete_failed(&mut self, key: InstanceKey, error: ProviderError) {
-        let failures = self.progress_of(key).failures + u32::from(error.class != ErrorClass::Throttled);
+        let failures =
+            self.progress_of(key).failures + u32::from(error.class != ErrorClass::Throttled);
         let stuck = backoff::exhausted(error.class, failures);
-        let pause = if stuck { BLOCK_RETRY_INTERVAL } else { self.jitter(backoff::pause(error.class, failures), u64::from(key.0), failures) };
+        let pause = if stuck {
+            BLOCK_RETRY_INTERVAL
+        } else {
+            self.jitter(
+                backoff::pause(error.class, failures),
+                u64::from(key.0),
+                failures,
+            )
+        };
         let now = self.now;
         let progress = self.progress_of(key);
         progress.failures = failures;
         progress.stuck = stuck;
         progress.not_before = now + pause;
         progress.last_error = Some(error.clone());
-        self.notify(Notice::CallFailed { instance: Some(key), operation: "delete", error, retry_after: Some(pause) });
+        self.notify(Notice::CallFailed {
+            instance: Some(key),
+            operation: "delete",
+            error,
+            retry_after: Some(pause),
+        });
     }
 
-    fn orphan_deleted(&mut self, index: ProviderIndex, resource: ResourceId, result: Result<Response, ProviderError>) {
+    fn orphan_deleted(
+        &mut self,
+        index: ProviderIndex,
+        resource: ResourceId,
+        result: Result<Response, ProviderError>,
+    ) {
         let now = self.now;
-        let failures = self.providers[index.index()].orphans_busy.get(&resource).map_or(0, |(failures, _)| *failures);
+        let failures = self.providers[index.index()]
+            .orphans_busy
+            .get(&resource)
+            .map_or(0, |(failures, _)| *failures);
         let (gone, failures, pause) = match result {
             Ok(Response::Deleted { gone }) => (gone, 0, crate::settings::OBSERVE_STARTING_INTERVAL),
-            Err(error) if error.class == ErrorClass::NotFound => (true, 0, crate::settings::OBSERVE_STARTING_INTERVAL),
-            Ok(_) => (false, failures + 1, backoff::pause(ErrorClass::Unknown, failures + 1)),
-            Err(error) => (false, failures + 1, backoff::pause(error.class, failures + 1)),
+            Err(error) if error.class == ErrorClass::NotFound => {
+                (true, 0, crate::settings::OBSERVE_STARTING_INTERVAL)
+            }
+            Ok(_) => (
+                false,
+                failures + 1,
+                backoff::pause(ErrorClass::Unknown, failures + 1),
+            ),
+            Err(error) => (
+                false,
+                failures + 1,
+                backoff::pause(error.class, failures + 1),
+            ),
         };
         if gone {
             self.providers[index.index()].orphans_busy.remove(&resource);
             let provider = self.state.providers[index.index()].clone();
             self.record(Record::OrphanGone { provider, resource });
         } else {
-            self.providers[index.index()].orphans_busy.insert(resource, (failures, now + pause));
+            self.providers[index.index()]
+                .orphans_busy
+                .insert(resource, (failures, now + pause));
             self.timers.insert((now + pause, Timer::Throttle(index)));
         }
     }
 
     fn recontextualised(&mut self, key: InstanceKey, result: Result<Response, ProviderError>) {
-        let Some(progress) = self.progress.get_mut(&key) else { return };
+        let Some(progress) = self.progress.get_mut(&key) else {
+            return;
+        };
         progress.call = None;
         self.dirty_instances.insert(key);
-        let restarting = self.instance(key).is_some_and(|instance| instance.phase == Phase::Restarting);
+        let restarting = self
+            .instance(key)
+            .is_some_and(|instance| instance.phase == Phase::Restarting);
         if !restarting {
             return;
         }
@@ -225,16 +355,27 @@ impl Engine {
                 self.record(Record::Recontextualised { instance: key });
             }
             Err(error) => {
-                let failures = self.progress_of(key).failures + u32::from(error.class != ErrorClass::Throttled);
-                let pause = self.jitter(backoff::pause(error.class, failures), u64::from(key.0), failures);
+                let failures = self.progress_of(key).failures
+                    + u32::from(error.class != ErrorClass::Throttled);
+                let pause = self.jitter(
+                    backoff::pause(error.class, failures),
+                    u64::from(key.0),
+                    failures,
+                );
                 let now = self.now;
                 let progress = self.progress_of(key);
                 progress.failures = failures;
                 progress.not_before = now + pause;
                 progress.last_error = Some(error.clone());
-                let given_up = error.class == ErrorClass::NotFound || backoff::exhausted(error.class, failures);
+                let given_up = error.class == ErrorClass::NotFound
+                    || backoff::exhausted(error.class, failures);
                 let retry_after = (!given_up).then_some(pause);
-                self.notify(Notice::CallFailed { instance: Some(key), operation: "recontextualise", error: error.clone(), retry_after });
+                self.notify(Notice::CallFailed {
+                    instance: Some(key),
+                    operation: "recontextualise",
+                    error: error.clone(),
+                    retry_after,
+                });
                 if given_up {
                     self.break_down(key, Breakage::Failed(error.message));
                 }
@@ -244,10 +385,17 @@ impl Engine {
 
     fn probed(&mut self, key: InstanceKey, result: Result<Response, ProviderError>) {
         let now = self.now;
-        let Some(progress) = self.progress.get_mut(&key) else { return };
+        let Some(progress) = self.progress.get_mut(&key) else {
+            return;
+        };
         progress.probe = None;
         self.dirty_instances.insert(key);
-        let Some(instance) = self.instance(key).filter(|instance| instance.doom.is_none() && instance.breakage.is_none()) else { return };
+        let Some(instance) = self
+            .instance(key)
+            .filter(|instance| instance.doom.is_none() && instance.breakage.is_none())
+        else {
+            return;
+        };
         let phase = instance.phase;
         if !matches!(phase, Phase::Checking | Phase::Ready | Phase::Unready) {
             return;
@@ -258,7 +406,10 @@ impl Engine {
             Ok(Response::Probed(ProbeResult::Unhealthy(finding))) => Some(finding),
             Ok(_) => Some("the check gave no finding".to_owned()),
             // A check that could not be made says nothing about an instance that was well.
-            Err(error) if phase == Phase::Ready && !matches!(error.class, ErrorClass::Unknown | ErrorClass::NotFound) => {
+            Err(error)
+                if phase == Phase::Ready
+                    && !matches!(error.class, ErrorClass::Unknown | ErrorClass::NotFound) =>
+            {
                 self.progress_of(key).probe_at = Some(now + PROBE_READY_INTERVAL);
                 return;
             }
@@ -275,28 +426,63 @@ impl Engine {
             return;
         };
         progress.probe_failures += 1;
-        progress.probe_at = Some(now + if phase == Phase::Ready { PROBE_STARTING_INTERVAL } else { starting_pause });
+        progress.probe_at = Some(
+            now + if phase == Phase::Ready {
+                PROBE_STARTING_INTERVAL
+            } else {
+                starting_pause
+            },
+        );
         if phase == Phase::Ready && progress.probe_failures > PROBE_FAILURES_TOLERATED {
-            self.record(Record::Unready { instance: key, detail: finding });
+            self.record(Record::Unready {
+                instance: key,
+                detail: finding,
+            });
         }
     }
 
     /// Applies what a provider shows of a resource that is the instance.
-    pub(crate) fn resource_seen(&mut self, provider: ProviderIndex, key: InstanceKey, view: ResourceView, asked_at: Timestamp) {
+    pub(crate) fn resource_seen(
+        &mut self,
+        provider: ProviderIndex,
+        key: InstanceKey,
+        view: ResourceView,
+        asked_at: Timestamp,
+    ) {
         let settle = self.providers[provider.index()].capabilities.settle;
-        let Some(instance) = self.instance(key) else { return };
-        let (doomed, broken, phase) = (instance.doom.is_some(), instance.breakage.is_some(), instance.phase);
+        let Some(instance) = self.instance(key) else {
+            return;
+        };
+        let (doomed, broken, phase) = (
+            instance.doom.is_some(),
+            instance.breakage.is_some(),
+            instance.phase,
+        );
         let readdressed = instance.addresses != view.addresses && !view.addresses.all.is_empty();
-        let believable = self.progress.get(&key).and_then(|progress| progress.broke_at).is_none_or(|at| asked_at >= at + settle);
+        let believable = self
+            .progress
+            .get(&key)
+            .and_then(|progress| progress.broke_at)
+            .is_none_or(|at| asked_at >= at + settle);
         self.progress_of(key).absent_since = None;
         match view.state {
             ResourceState::Running if doomed => {}
             ResourceState::Running => {
-                if broken && believable && matches!(self.instance(key).and_then(|instance| instance.breakage.as_ref()), Some(Breakage::Lost | Breakage::Stopped)) {
+                if broken
+                    && believable
+                    && matches!(
+                        self.instance(key)
+                            .and_then(|instance| instance.breakage.as_ref()),
+                        Some(Breakage::Lost | Breakage::Stopped)
+                    )
+                {
                     self.recover_instance(key);
                 }
                 if phase == Phase::Booting || readdressed {
-                    self.record(Record::Running { instance: key, addresses: view.addresses });
+                    self.record(Record::Running {
+                        instance: key,
+                        addresses: view.addresses,
+                    });
                     let now = self.now;
                     self.progress_of(key).probe_at.get_or_insert(now);
                     if let Some(node) = self.instance(key).map(|instance| instance.node) {
@@ -304,7 +490,9 @@ impl Engine {
                     }
                 }
             }
-            ResourceState::Failed => self.break_down(key, Breakage::Failed(view.detail.unwrap_or_default())),
+            ResourceState::Failed => {
+                self.break_down(key, Breakage::Failed(view.detail.unwrap_or_default()))
+            }
             ResourceState::Stopped => self.break_down(key, Breakage::Stopped),
             ResourceState::Gone if doomed => self.record(Record::Gone { instance: key }),
             ResourceState::Deleting if doomed => self.progress_of(key).delete_accepted = true,

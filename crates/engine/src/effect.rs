@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use zenekar_base::{
-    CallId, GivenNode, InstanceKey, InstanceTag, Millis, NodeKey, ProbeResult, ProviderError, RequestId, ResourceId, ResourceView, Timestamp, Token,
+    CallId, GivenNode, InstanceKey, InstanceTag, Millis, NodeKey, ProbeResult, ProviderError,
+    RequestId, ResourceId, ResourceView, Timestamp, Token,
 };
 use zenekar_model::{NodeIndex, Topology};
 
@@ -259,14 +260,26 @@ impl std::fmt::Display for Refusal {
         match self {
             Self::TeardownInProgress => formatter.write_str("the infrastructure is going down"),
             Self::NoIntent => formatter.write_str("the infrastructure has not been brought up"),
-            Self::OtherName { running, descriptor } => {
-                write!(formatter, "the running infrastructure is named `{running}`, the descriptor's is named `{descriptor}`")
+            Self::OtherName {
+                running,
+                descriptor,
+            } => {
+                write!(
+                    formatter,
+                    "the running infrastructure is named `{running}`, the descriptor's is named `{descriptor}`"
+                )
             }
             Self::ReplacementRefused { node, instances } => {
-                write!(formatter, "the change would replace {instances} instance(s) of node `{node}`, which has `refuse_replacement: true`")
+                write!(
+                    formatter,
+                    "the change would replace {instances} instance(s) of node `{node}`, which has `refuse_replacement: true`"
+                )
             }
             Self::UnknownNode(name) => write!(formatter, "no node is named `{name}`"),
-            Self::UnknownInstance(instance) => write!(formatter, "no instance {instance}, or it is already being deleted"),
+            Self::UnknownInstance(instance) => write!(
+                formatter,
+                "no instance {instance}, or it is already being deleted"
+            ),
         }
     }
 }

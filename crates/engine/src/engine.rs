@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use zenekar_base::{Capabilities, CallId, InfrastructureId, InstanceKey, InstanceTag, Millis, NodeKey, ProviderError, Random, Timestamp};
+use zenekar_base::{
+    CallId, Capabilities, InfrastructureId, InstanceKey, InstanceTag, Millis, NodeKey,
+    ProviderError, Random, Timestamp,
+};
 use zenekar_model::Topology;
 
 use crate::effect::{Effect, Input, Notice};
@@ -63,6 +66,8 @@ pub(crate) struct Progress {
     pub(crate) not_before: Timestamp,
     /// When the last attempt ended without a certain outcome.
     pub(crate) uncertain_until: Timestamp,
+    /// A call of the current attempt may have had an effect: only the same token is safe.
+    pub(crate) maybe_created: bool,
     /// When its timer rings.
     pub(crate) wake: Option<Timestamp>,
     /// When the next probe is due.
@@ -198,6 +203,7 @@ impl Engine {
             if instance.uncertain_since.is_some() {
                 // The dead engine's call may have taken effect until just now.
                 progress.uncertain_until = self.now;
+                progress.maybe_created = true;
             }
             if instance.breakage.is_some() {
                 progress.broke_at = Some(self.now);
@@ -212,7 +218,8 @@ impl Engine {
                 self.schedule_unblock(key);
             }
         }
-        self.dirty_instances.extend(self.state.instances.keys().copied());
+        self.dirty_instances
+            .extend(self.state.instances.keys().copied());
     }
 
     /// Returns the persisted state.
@@ -238,7 +245,10 @@ impl Engine {
     /// Tells the engine what happened. `now` may stand still; where it goes
     /// backwards, the engine's own time stands still.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
-        debug_assert!(self.outbox.is_empty(), "all effects are polled before the next input");
+        debug_assert!(
+            self.outbox.is_empty(),
+            "all effects are polled before the next input"
+        );
         self.now = self.now.max(now);
         match input {
             Input::Intent(topology) => self.handle_intent(&topology),
@@ -271,7 +281,11 @@ impl Engine {
     }
 
     fn conclude_teardown(&mut self) {
-        if self.state.teardown() && !self.state.torn_down && self.state.instances.is_empty() && self.state.orphans.is_empty() {
+        if self.state.teardown()
+            && !self.state.torn_down
+            && self.state.instances.is_empty()
+            && self.state.orphans.is_empty()
+        {
             let unseen = self.providers.iter().any(|provider| !provider.synchronised);
             if !unseen {
                 self.record(Record::TornDown);
@@ -308,7 +322,12 @@ impl Engine {
 
     /// Lifts a node's block after its pause: the cause may be gone.
     fn unblock(&mut self, key: NodeKey) {
-        let due = self.state.node(key).block.as_ref().is_some_and(|block| self.now.since(block.since) >= BLOCK_RETRY_INTERVAL);
+        let due = self
+            .state
+            .node(key)
+            .block
+            .as_ref()
+            .is_some_and(|block| self.now.since(block.since) >= BLOCK_RETRY_INTERVAL);
         if due {
             self.record(Record::Unblocked { node: key });
             for instance in self.state.node(key).instances.clone() {
@@ -326,23 +345,36 @@ impl Engine {
         if let Some(block) = &self.state.node(key).block
             && block.class != zenekar_base::ErrorClass::Invalid
         {
-            self.timers.insert((block.since + BLOCK_RETRY_INTERVAL, Timer::Unblock(key)));
+            self.timers
+                .insert((block.since + BLOCK_RETRY_INTERVAL, Timer::Unblock(key)));
         }
     }
 
     fn mark_broken_nodes(&mut self) {
-        let broken: Vec<NodeKey> = self.node_keys().filter(|key| self.state.node(*key).broken > 0).collect();
+        let broken: Vec<NodeKey> = self
+            .node_keys()
+            .filter(|key| self.state.node(*key).broken > 0)
+            .collect();
         self.dirty_nodes.extend(broken);
     }
 
     /// Makes a fact durable and applies it.
     pub(crate) fn record(&mut self, record: Record) {
-        let entry = Entry { at: self.now, record };
+        let entry = Entry {
+            at: self.now,
+            record,
+        };
         let instance = entry.record.instance();
-        let node = instance.and_then(|key| self.state.instances.get(&key)).map(|instance| instance.node);
+        let node = instance
+            .and_then(|key| self.state.instances.get(&key))
+            .map(|instance| instance.node);
         let serving_before = node.map(|key| self.state.node(key).serving);
         let leaving = match &entry.record {
-            Record::Gone { instance } => self.state.instances.get(instance).map(|instance| instance.tag.clone()),
+            Record::Gone { instance } => self
+                .state
+                .instances
+                .get(instance)
+                .map(|instance| instance.tag.clone()),
             _ => None,
         };
         self.state.apply(&entry);
@@ -395,7 +427,10 @@ impl Engine {
             self.nodes.push(NodeProgress::default());
         }
         while self.providers.len() < self.state.providers.len() {
-            let index = ProviderIndex(u16::try_from(self.providers.len()).expect("there are fewer provider types than 2^16"));
+            let index = ProviderIndex(
+                u16::try_from(self.providers.len())
+                    .expect("there are fewer provider types than 2^16"),
+            );
             let name = &self.state.providers[index.index()];
             let progress = ProviderProgress {
                 capabilities: self.settings.capabilities(name),
@@ -474,7 +509,9 @@ impl Engine {
     }
 
     pub(crate) fn node_keys(&self) -> impl Iterator<Item = NodeKey> + use<> {
-        (0..u32::try_from(self.state.nodes.len()).expect("front-ends limit the number of nodes far below 2^32")).map(NodeKey)
+        (0..u32::try_from(self.state.nodes.len())
+            .expect("front-ends limit the number of nodes far below 2^32"))
+            .map(NodeKey)
     }
 
     pub(crate) fn instance(&self, key: InstanceKey) -> Option<&Instance> {
@@ -487,7 +524,10 @@ impl Engine {
 
     /// Returns the current topology.
     pub(crate) fn topology(&self) -> Option<Arc<Topology>> {
-        self.state.intent.as_ref().map(|intent| Arc::clone(&intent.topology.0))
+        self.state
+            .intent
+            .as_ref()
+            .map(|intent| Arc::clone(&intent.topology.0))
     }
 
     /// Sets an instance's timer to the earliest of several times.
@@ -510,7 +550,9 @@ impl Engine {
 
     /// Spreads a pause by up to a fifth, the same way in every run.
     pub(crate) fn jitter(&self, pause: Millis, key: u64, failures: u32) -> Millis {
-        let mut random = Random::from_seed(self.settings.seed).child(key).child(u64::from(failures));
+        let mut random = Random::from_seed(self.settings.seed)
+            .child(key)
+            .child(u64::from(failures));
         let spread = pause.0 / 5;
         Millis(pause.0 - spread / 2 + random.below(spread + 1))
     }

@@ -22,7 +22,9 @@ impl Engine {
                 self.nodes[dependee.index()].dependents.insert(key);
             }
         }
-        let Some(topology) = self.topology() else { return };
+        let Some(topology) = self.topology() else {
+            return;
+        };
         for index in topology.indices() {
             let reader = self.state.node_keys[index.index()];
             for read in read_by(&topology, index) {
@@ -44,10 +46,19 @@ impl Engine {
         let set = if nodes.is_empty() {
             None
         } else {
-            let same = self.state.given.iter().rev().find(|(_, (held, _))| **held == nodes).map(|(set, _)| *set);
+            let same = self
+                .state
+                .given
+                .iter()
+                .rev()
+                .find(|(_, (held, _))| **held == nodes)
+                .map(|(set, _)| *set);
             Some(same.unwrap_or_else(|| {
                 let set = self.state.next_given;
-                self.record(Record::Given { set, nodes: Arc::new(nodes) });
+                self.record(Record::Given {
+                    set,
+                    nodes: Arc::new(nodes),
+                });
                 set
             }))
         };
@@ -57,22 +68,41 @@ impl Engine {
 
     /// Returns the addresses of all nodes that a node reads.
     fn collect_given(&self, key: NodeKey) -> Vec<GivenNode> {
-        let (Some(topology), Some(index)) = (self.topology(), self.state.node(key).index) else { return Vec::new() };
+        let (Some(topology), Some(index)) = (self.topology(), self.state.node(key).index) else {
+            return Vec::new();
+        };
         let read = read_by(&topology, index);
-        read.into_iter().map(|index| self.given_node(self.state.node_keys[index.index()])).collect()
+        read.into_iter()
+            .map(|index| self.given_node(self.state.node_keys[index.index()]))
+            .collect()
     }
 
     fn given_node(&self, key: NodeKey) -> GivenNode {
         let node = self.state.node(key);
-        let serving = node.instances.iter().filter_map(|key| self.instance(*key)).filter(|instance| instance.serves());
-        let instances = serving.map(|instance| GivenAddress { instance: instance.tag.clone(), addresses: instance.addresses.clone() }).collect();
-        GivenNode { node: key, name: node.name.clone(), instances }
+        let serving = node
+            .instances
+            .iter()
+            .filter_map(|key| self.instance(*key))
+            .filter(|instance| instance.serves());
+        let instances = serving
+            .map(|instance| GivenAddress {
+                instance: instance.tag.clone(),
+                addresses: instance.addresses.clone(),
+            })
+            .collect();
+        GivenNode {
+            node: key,
+            name: node.name.clone(),
+            instances,
+        }
     }
 
     /// Finds the instances of a node that were given addresses that are no
     /// longer true, once the nodes that it reads are complete again.
     pub(crate) fn check_given(&mut self, reader: NodeKey) {
-        let (Some(topology), Some(index)) = (self.topology(), self.state.node(reader).index) else { return };
+        let (Some(topology), Some(index)) = (self.topology(), self.state.node(reader).index) else {
+            return;
+        };
         let holders: Vec<(InstanceKey, u32)> = self
             .state
             .node(reader)
@@ -91,8 +121,15 @@ impl Engine {
             let verdict = match verdicts.get(&set) {
                 Some(known) => *known,
                 None => {
-                    let held = self.state.given.get(&set).map(|(nodes, _)| Arc::clone(nodes)).unwrap_or_default();
-                    let verdict = held.iter().any(|given| self.is_stale(&topology, index, given));
+                    let held = self
+                        .state
+                        .given
+                        .get(&set)
+                        .map(|(nodes, _)| Arc::clone(nodes))
+                        .unwrap_or_default();
+                    let verdict = held
+                        .iter()
+                        .any(|given| self.is_stale(&topology, index, given));
                     verdicts.insert(set, verdict);
                     verdict
                 }
@@ -110,7 +147,9 @@ impl Engine {
     /// Says whether what an instance was told of one node calls for a new contextualisation.
     fn is_stale(&self, topology: &Topology, reader: NodeIndex, given: &GivenNode) -> bool {
         let node = self.state.node(given.node);
-        let Some(read) = node.index.filter(|read| *read != reader) else { return false };
+        let Some(read) = node.index.filter(|read| *read != reader) else {
+            return false;
+        };
         let policy = address_policy(topology, reader, read);
         let wanted = self.state.wanted(given.node);
         if policy == Some(AddressChange::Ignore) || node.serving < wanted || wanted == 0 {
@@ -122,14 +161,24 @@ impl Engine {
             return now.instances != given.instances;
         }
         // Without a word in the descriptor only replaced members count, not added or removed ones.
-        let kept = given.instances.iter().filter(|member| now.instances.contains(member)).count();
+        let kept = given
+            .instances
+            .iter()
+            .filter(|member| now.instances.contains(member))
+            .count();
         kept < given.instances.len().min(wanted as usize)
     }
 
     /// Says whether an instance with stale addresses is replaced rather than contextualised again.
     pub(crate) fn recreate_on_address_change(&self, key: NodeKey) -> bool {
-        let (Some(topology), Some(index)) = (self.topology(), self.state.node(key).index) else { return false };
-        topology.node(index).dependencies.iter().any(|dependency| dependency.on_address_change == Some(AddressChange::Recreate))
+        let (Some(topology), Some(index)) = (self.topology(), self.state.node(key).index) else {
+            return false;
+        };
+        topology
+            .node(index)
+            .dependencies
+            .iter()
+            .any(|dependency| dependency.on_address_change == Some(AddressChange::Recreate))
     }
 }
 
@@ -137,10 +186,27 @@ impl Engine {
 /// templates read, and those whose changes the descriptor says something about.
 fn read_by(topology: &Topology, index: NodeIndex) -> std::collections::BTreeSet<NodeIndex> {
     let node = topology.node(index);
-    let explicit = node.dependencies.iter().filter(|dependency| dependency.on_address_change.is_some_and(|change| change != AddressChange::Ignore));
-    node.references.iter().copied().chain(explicit.map(|dependency| dependency.on)).collect()
+    let explicit = node.dependencies.iter().filter(|dependency| {
+        dependency
+            .on_address_change
+            .is_some_and(|change| change != AddressChange::Ignore)
+    });
+    node.references
+        .iter()
+        .copied()
+        .chain(explicit.map(|dependency| dependency.on))
+        .collect()
 }
 
-fn address_policy(topology: &Topology, reader: NodeIndex, read: NodeIndex) -> Option<AddressChange> {
-    topology.node(reader).dependencies.iter().find(|dependency| dependency.on == read).and_then(|dependency| dependency.on_address_change)
+fn address_policy(
+    topology: &Topology,
+    reader: NodeIndex,
+    read: NodeIndex,
+) -> Option<AddressChange> {
+    topology
+        .node(reader)
+        .dependencies
+        .iter()
+        .find(|dependency| dependency.on == read)
+        .and_then(|dependency| dependency.on_address_change)
 }

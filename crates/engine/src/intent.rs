@@ -16,7 +16,9 @@ impl Engine {
             self.notify(Notice::Refused { reason });
             return;
         }
-        let unchanged = self.state.intent.as_ref().is_some_and(|intent| !intent.teardown && intent.topology.fingerprint() == topology.fingerprint());
+        let unchanged = self.state.intent.as_ref().is_some_and(|intent| {
+            !intent.teardown && intent.topology.fingerprint() == topology.fingerprint()
+        });
         if unchanged {
             self.handle_resume();
             return;
@@ -24,14 +26,25 @@ impl Engine {
         let mut targets = Vec::new();
         for index in topology.indices() {
             let described = topology.node(index);
-            let kept = self.state.find_node(&described.name).filter(|_| !self.state.torn_down).map(|key| self.state.node(key)).filter(|node| node.scaled);
-            let target = kept.map_or(described.count.min, |node| described.count.clamp(node.target));
+            let kept = self
+                .state
+                .find_node(&described.name)
+                .filter(|_| !self.state.torn_down)
+                .map(|key| self.state.node(key))
+                .filter(|node| node.scaled);
+            let target = kept.map_or(described.count.min, |node| {
+                described.count.clamp(node.target)
+            });
             if target != described.count.min {
                 targets.push((described.name.clone(), target));
             }
         }
         let generation = self.state.generation() + 1;
-        self.record(Record::IntentSet { generation, topology: SharedTopology(Arc::clone(topology)), targets });
+        self.record(Record::IntentSet {
+            generation,
+            topology: SharedTopology(Arc::clone(topology)),
+            targets,
+        });
         self.sync_after_intent();
     }
 
@@ -42,21 +55,37 @@ impl Engine {
             self.mark_outdated(key);
             self.dirty_nodes.insert(key);
         }
-        self.dirty_instances.extend(self.state.instances.keys().copied());
+        self.dirty_instances
+            .extend(self.state.instances.keys().copied());
     }
 
     /// Says why a topology cannot become the intent, if so.
     pub(crate) fn check_intent(&self, topology: &Topology) -> Result<(), Refusal> {
-        let Some(intent) = &self.state.intent else { return Ok(()) };
+        let Some(intent) = &self.state.intent else {
+            return Ok(());
+        };
         if intent.teardown {
-            return if self.state.torn_down { Ok(()) } else { Err(Refusal::TeardownInProgress) };
+            return if self.state.torn_down {
+                Ok(())
+            } else {
+                Err(Refusal::TeardownInProgress)
+            };
         }
         if intent.topology.name() != topology.name() {
-            return Err(Refusal::OtherName { running: intent.topology.name().to_owned(), descriptor: topology.name().to_owned() });
+            return Err(Refusal::OtherName {
+                running: intent.topology.name().to_owned(),
+                descriptor: topology.name().to_owned(),
+            });
         }
         for index in topology.indices() {
             let described = topology.node(index);
-            let Some(key) = self.state.find_node(&described.name).filter(|_| described.update.refuse_replacement) else { continue };
+            let Some(key) = self
+                .state
+                .find_node(&described.name)
+                .filter(|_| described.update.refuse_replacement)
+            else {
+                continue;
+            };
             let replaced = self
                 .state
                 .node(key)
@@ -64,10 +93,16 @@ impl Engine {
                 .iter()
                 .filter_map(|key| self.instance(*key))
                 .filter(|instance| instance.doom.is_none() && instance.attempt > 0)
-                .filter(|instance| described.fingerprints.get(instance.candidate as usize) != Some(&instance.fingerprint))
+                .filter(|instance| {
+                    described.fingerprints.get(instance.candidate as usize)
+                        != Some(&instance.fingerprint)
+                })
                 .count();
             if replaced > 0 {
-                return Err(Refusal::ReplacementRefused { node: described.name.clone(), instances: u32::try_from(replaced).unwrap_or(u32::MAX) });
+                return Err(Refusal::ReplacementRefused {
+                    node: described.name.clone(),
+                    instances: u32::try_from(replaced).unwrap_or(u32::MAX),
+                });
             }
         }
         Ok(())
@@ -76,15 +111,26 @@ impl Engine {
     /// Finds the instances of a node that are made of something else than the topology says now.
     pub(crate) fn mark_outdated(&mut self, key: NodeKey) {
         let node = self.state.node(key);
-        let described = node.index.and_then(|index| self.state.intent.as_ref().map(|intent| intent.topology.node(index)));
+        let described = node.index.and_then(|index| {
+            self.state
+                .intent
+                .as_ref()
+                .map(|intent| intent.topology.node(index))
+        });
         let outdated = match described {
             None => std::collections::BTreeSet::new(),
             Some(described) => node
                 .instances
                 .iter()
                 .filter_map(|key| self.instance(*key))
-                .filter(|instance| instance.doom.is_none() && instance.uncertain_since.is_some() | instance.resource.is_some())
-                .filter(|instance| described.fingerprints.get(instance.candidate as usize) != Some(&instance.fingerprint))
+                .filter(|instance| {
+                    instance.doom.is_none()
+                        && instance.uncertain_since.is_some() | instance.resource.is_some()
+                })
+                .filter(|instance| {
+                    described.fingerprints.get(instance.candidate as usize)
+                        != Some(&instance.fingerprint)
+                })
                 .map(|instance| instance.key)
                 .collect(),
         };
@@ -93,14 +139,21 @@ impl Engine {
 
     pub(crate) fn handle_scale(&mut self, request: ScalingRequest) {
         if self.state.requests.contains(&request.request) {
-            self.notify(Notice::AlreadyApplied { request: request.request });
+            self.notify(Notice::AlreadyApplied {
+                request: request.request,
+            });
             return;
         }
         match self.resolve_scaling(&request) {
             Err(reason) => self.notify(Notice::Refused { reason }),
             Ok((targets, victims)) => {
                 let generation = self.state.generation() + 1;
-                self.record(Record::Scaled { request: request.request, generation, targets: targets.clone(), victims: victims.clone() });
+                self.record(Record::Scaled {
+                    request: request.request,
+                    generation,
+                    targets: targets.clone(),
+                    victims: victims.clone(),
+                });
                 for victim in victims {
                     self.doom(victim, Doom::ScaledIn);
                 }
@@ -113,7 +166,10 @@ impl Engine {
     }
 
     /// Turns a request into absolute counts within the nodes' ranges.
-    fn resolve_scaling(&mut self, request: &ScalingRequest) -> Result<(Vec<(NodeKey, u32)>, Vec<InstanceKey>), Refusal> {
+    fn resolve_scaling(
+        &mut self,
+        request: &ScalingRequest,
+    ) -> Result<(Vec<(NodeKey, u32)>, Vec<InstanceKey>), Refusal> {
         let topology = self.topology().ok_or(Refusal::NoIntent)?;
         if self.state.teardown() {
             return Err(Refusal::TeardownInProgress);
@@ -125,20 +181,40 @@ impl Engine {
                 ScalingChange::To { node, count } => (self.scalable(node)?, i64::from(*count)),
                 ScalingChange::By { node, difference } => {
                     let key = self.scalable(node)?;
-                    (key, i64::from(current(&targets, key, self.state.node(key).target)).saturating_add(*difference))
+                    (
+                        key,
+                        i64::from(current(&targets, key, self.state.node(key).target))
+                            .saturating_add(*difference),
+                    )
                 }
                 ScalingChange::Remove { instance } => {
-                    let found = self.instance(*instance).filter(|found| found.doom.is_none() && !victims.contains(instance));
+                    let found = self
+                        .instance(*instance)
+                        .filter(|found| found.doom.is_none() && !victims.contains(instance));
                     let key = found.ok_or(Refusal::UnknownInstance(*instance))?.node;
                     victims.push(*instance);
-                    (key, i64::from(current(&targets, key, self.state.node(key).target)) - 1)
+                    (
+                        key,
+                        i64::from(current(&targets, key, self.state.node(key).target)) - 1,
+                    )
                 }
             };
-            let index = self.state.node(key).index.ok_or_else(|| Refusal::UnknownNode(self.state.node(key).name.clone()))?;
+            let index = self
+                .state
+                .node(key)
+                .index
+                .ok_or_else(|| Refusal::UnknownNode(self.state.node(key).name.clone()))?;
             let bounded = asked.clamp(0, i64::from(INSTANCES_PER_NODE_MAX));
-            let count = topology.node(index).count.clamp(u32::try_from(bounded).unwrap_or(INSTANCES_PER_NODE_MAX));
+            let count = topology
+                .node(index)
+                .count
+                .clamp(u32::try_from(bounded).unwrap_or(INSTANCES_PER_NODE_MAX));
             if i64::from(count) != asked {
-                self.notify(Notice::CountLimited { node: key, asked, count });
+                self.notify(Notice::CountLimited {
+                    node: key,
+                    asked,
+                    count,
+                });
             }
             targets.retain(|(node, _)| *node != key);
             targets.push((key, count));
@@ -147,25 +223,35 @@ impl Engine {
     }
 
     fn scalable(&self, name: &str) -> Result<NodeKey, Refusal> {
-        self.state.find_node(name).filter(|key| self.state.node(*key).index.is_some()).ok_or_else(|| Refusal::UnknownNode(name.to_owned()))
+        self.state
+            .find_node(name)
+            .filter(|key| self.state.node(*key).index.is_some())
+            .ok_or_else(|| Refusal::UnknownNode(name.to_owned()))
     }
 
     pub(crate) fn handle_teardown(&mut self) {
         if self.state.intent.is_none() {
-            self.notify(Notice::Refused { reason: Refusal::NoIntent });
+            self.notify(Notice::Refused {
+                reason: Refusal::NoIntent,
+            });
         } else if self.state.teardown() {
             self.handle_resume();
         } else {
-            self.record(Record::TeardownRequested { generation: self.state.generation() + 1 });
+            self.record(Record::TeardownRequested {
+                generation: self.state.generation() + 1,
+            });
             self.dirty_nodes.extend(self.node_keys());
-            self.dirty_instances.extend(self.state.instances.keys().copied());
+            self.dirty_instances
+                .extend(self.state.instances.keys().copied());
         }
     }
 
     /// Forgets failures: the user asks to try again, and perhaps has removed a cause.
     pub(crate) fn handle_resume(&mut self) {
         let now = self.now;
-        if self.state.nodes.iter().any(|node| node.block.is_some()) || !self.state.replacements.is_empty() {
+        if self.state.nodes.iter().any(|node| node.block.is_some())
+            || !self.state.replacements.is_empty()
+        {
             self.record(Record::Resumed);
         }
         for progress in self.progress.values_mut() {
@@ -182,11 +268,15 @@ impl Engine {
             }
         }
         self.dirty_nodes.extend(self.node_keys());
-        self.dirty_instances.extend(self.state.instances.keys().copied());
+        self.dirty_instances
+            .extend(self.state.instances.keys().copied());
         self.observe_everything_soon();
     }
 }
 
 fn current(targets: &[(NodeKey, u32)], key: NodeKey, otherwise: u32) -> u32 {
-    targets.iter().find(|(node, _)| *node == key).map_or(otherwise, |(_, count)| *count)
+    targets
+        .iter()
+        .find(|(node, _)| *node == key)
+        .map_or(otherwise, |(_, count)| *count)
 }

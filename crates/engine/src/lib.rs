@@ -21,7 +21,9 @@ pub mod settings;
 mod state;
 mod status;
 
-pub use effect::{Call, Effect, Input, Notice, Operation, Refusal, Response, ScalingChange, ScalingRequest, Scope};
+pub use effect::{
+    Call, Effect, Input, Notice, Operation, Refusal, Response, ScalingChange, ScalingRequest, Scope,
+};
 pub use engine::Engine;
 pub use plan::{Action, Cause, Plan, Step, When};
 pub use record::{Breakage, Doom, Entry, RECORD_VERSION, Record, SharedTopology};

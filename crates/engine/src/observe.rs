@@ -8,25 +8,42 @@ use crate::backoff;
 use crate::effect::{Notice, Operation, Response, Scope};
 use crate::engine::{About, Engine, Timer};
 use crate::record::{Breakage, Record};
-use crate::settings::{CALL_DEADLINE, OBSERVE_CONFIRM_INTERVAL, OBSERVE_STARTING_INTERVAL, OBSERVE_STEADY_INTERVAL};
+use crate::settings::{
+    CALL_DEADLINE, OBSERVE_CONFIRM_INTERVAL, OBSERVE_STARTING_INTERVAL, OBSERVE_STEADY_INTERVAL,
+};
 use crate::state::{Phase, ProviderIndex};
 
 impl Engine {
     /// Notes whether an instance is about to change at its provider.
     pub(crate) fn update_watch(&mut self, key: InstanceKey) {
-        let Some(instance) = self.instance(key) else { return };
-        let Some(provider) = instance.provider else { return };
+        let Some(instance) = self.instance(key) else {
+            return;
+        };
+        let Some(provider) = instance.provider else {
+            return;
+        };
         let doomed = instance.doom.is_some();
-        let (booting, unresolved) = (instance.phase == Phase::Booting && instance.breakage.is_none(), instance.resource.is_none() && instance.uncertain_since.is_some());
+        let (booting, unresolved) = (
+            instance.phase == Phase::Booting && instance.breakage.is_none(),
+            instance.resource.is_none() && instance.uncertain_since.is_some(),
+        );
         let progress = self.progress.get(&key);
         let accepted = progress.is_some_and(|progress| progress.delete_accepted);
         let absent = progress.is_some_and(|progress| progress.absent_since.is_some());
         let calling = progress.is_some_and(|progress| progress.call.is_some());
-        let watched = if doomed { accepted || (unresolved && !calling) } else { booting || absent };
+        let watched = if doomed {
+            accepted || (unresolved && !calling)
+        } else {
+            booting || absent
+        };
         let set = &mut self.providers[provider.index()].watched;
         if watched {
             if set.insert(key) {
-                let pause = if absent { OBSERVE_CONFIRM_INTERVAL } else { OBSERVE_STARTING_INTERVAL };
+                let pause = if absent {
+                    OBSERVE_CONFIRM_INTERVAL
+                } else {
+                    OBSERVE_STARTING_INTERVAL
+                };
                 self.schedule_observe(provider, self.now + pause);
             }
         } else {
@@ -48,7 +65,9 @@ impl Engine {
     /// Looks at everything as soon as possible: a person asks to try again.
     pub(crate) fn observe_everything_soon(&mut self) {
         for index in 0..self.providers.len() {
-            let provider = ProviderIndex(u16::try_from(index).expect("there are fewer provider types than 2^16"));
+            let provider = ProviderIndex(
+                u16::try_from(index).expect("there are fewer provider types than 2^16"),
+            );
             self.providers[index].observed_all_at = self.now - OBSERVE_STEADY_INTERVAL;
             self.schedule_observe(provider, self.now);
         }
@@ -63,11 +82,19 @@ impl Engine {
         }
         let all = !progress.synchronised
             || self.now.since(progress.observed_all_at) >= OBSERVE_STEADY_INTERVAL
-            || progress.watched.iter().any(|key| self.instance(*key).is_some_and(|instance| instance.resource.is_none()));
+            || progress.watched.iter().any(|key| {
+                self.instance(*key)
+                    .is_some_and(|instance| instance.resource.is_none())
+            });
         let deadline = self.now + CALL_DEADLINE;
         if all {
             self.providers[provider.index()].observing = 1;
-            self.call(provider, About::ObserveAll, deadline, Operation::Observe { scope: Scope::All });
+            self.call(
+                provider,
+                About::ObserveAll,
+                deadline,
+                Operation::Observe { scope: Scope::All },
+            );
             return;
         }
         let watched: Vec<_> = progress
@@ -80,7 +107,14 @@ impl Engine {
         for batch in watched.chunks(batch_max) {
             self.providers[provider.index()].observing += 1;
             let keys = batch.iter().map(|(key, _)| *key).collect();
-            self.call(provider, About::Observe(keys), deadline, Operation::Observe { scope: Scope::Instances(batch.to_vec()) });
+            self.call(
+                provider,
+                About::Observe(keys),
+                deadline,
+                Operation::Observe {
+                    scope: Scope::Instances(batch.to_vec()),
+                },
+            );
         }
         if watched.is_empty() {
             self.schedule_next_observation(provider);
@@ -91,14 +125,27 @@ impl Engine {
         let progress = &self.providers[provider.index()];
         let at = if !progress.synchronised || progress.observe_failures > 0 {
             let failures = progress.observe_failures.max(1);
-            let class = progress.observe_error.as_ref().map_or(ErrorClass::Retryable, |error| error.class);
-            Some(self.now + self.jitter(backoff::pause(class, failures), u64::from(provider.0) | 1 << 40, failures))
+            let class = progress
+                .observe_error
+                .as_ref()
+                .map_or(ErrorClass::Retryable, |error| error.class);
+            Some(
+                self.now
+                    + self.jitter(
+                        backoff::pause(class, failures),
+                        u64::from(provider.0) | 1 << 40,
+                        failures,
+                    ),
+            )
         } else if !progress.watched.is_empty() {
             Some(self.now + OBSERVE_STARTING_INTERVAL)
         } else if self.state.instances.is_empty() && self.state.orphans.is_empty() {
             None
         } else {
-            Some((progress.observed_all_at + OBSERVE_STEADY_INTERVAL).max(self.now + OBSERVE_STARTING_INTERVAL))
+            Some(
+                (progress.observed_all_at + OBSERVE_STEADY_INTERVAL)
+                    .max(self.now + OBSERVE_STARTING_INTERVAL),
+            )
         };
         if let Some(at) = at {
             self.schedule_observe(provider, at);
@@ -127,7 +174,10 @@ impl Engine {
                     self.synchronise(provider, asked_at);
                 }
             }
-            Ok(_) => self.observe_failed(provider, ProviderError::new(ErrorClass::Unknown, "the provider answered something else")),
+            Ok(_) => self.observe_failed(
+                provider,
+                ProviderError::new(ErrorClass::Unknown, "the provider answered something else"),
+            ),
             Err(error) => self.observe_failed(provider, error),
         }
         if self.providers[provider.index()].observing == 0 {
@@ -139,7 +189,12 @@ impl Engine {
         let progress = &mut self.providers[provider.index()];
         progress.observe_failures += 1;
         progress.observe_error = Some(error.clone());
-        self.notify(Notice::CallFailed { instance: None, operation: "observe", error, retry_after: None });
+        self.notify(Notice::CallFailed {
+            instance: None,
+            operation: "observe",
+            error,
+            retry_after: None,
+        });
     }
 
     /// Notes that everything at a provider was seen.
@@ -150,22 +205,42 @@ impl Engine {
         let first = !std::mem::replace(&mut progress.synchronised, true);
         self.lately_gone.retain(|_, at| asked_at < *at + settle);
         if first {
-            self.dirty_instances.extend(self.state.instances.keys().copied());
+            self.dirty_instances
+                .extend(self.state.instances.keys().copied());
         }
     }
 
     fn instances_at(&self, provider: ProviderIndex) -> Vec<InstanceKey> {
-        self.state.instances.values().filter(|instance| instance.provider == Some(provider)).map(|instance| instance.key).collect()
+        self.state
+            .instances
+            .values()
+            .filter(|instance| instance.provider == Some(provider))
+            .map(|instance| instance.key)
+            .collect()
     }
 
     /// Applies what is shown, and returns which instances were.
-    fn views_seen(&mut self, provider: ProviderIndex, views: Vec<ResourceView>, asked_at: Timestamp) -> BTreeSet<InstanceKey> {
+    fn views_seen(
+        &mut self,
+        provider: ProviderIndex,
+        views: Vec<ResourceView>,
+        asked_at: Timestamp,
+    ) -> BTreeSet<InstanceKey> {
         let settle = self.providers[provider.index()].capabilities.settle;
         let mut seen = BTreeSet::new();
         for view in views {
-            let gone = matches!(view.state, zenekar_base::ResourceState::Gone | zenekar_base::ResourceState::Deleting);
+            let gone = matches!(
+                view.state,
+                zenekar_base::ResourceState::Gone | zenekar_base::ResourceState::Deleting
+            );
             let key = self.state.tags.get(&view.instance).copied();
-            let owner = key.and_then(|key| self.instance(key)).map(|instance| (instance.key, instance.resource.clone(), instance.uncertain_since.is_some()));
+            let owner = key.and_then(|key| self.instance(key)).map(|instance| {
+                (
+                    instance.key,
+                    instance.resource.clone(),
+                    instance.uncertain_since.is_some(),
+                )
+            });
             match owner {
                 Some((key, Some(resource), _)) if resource == view.resource => {
                     seen.insert(key);
@@ -185,7 +260,10 @@ impl Engine {
                 Some(_) | None if gone => {}
                 Some(_) => self.orphan_seen(provider, view),
                 None => {
-                    let lately = self.lately_gone.get(&view.instance).is_some_and(|at| asked_at < *at + settle);
+                    let lately = self
+                        .lately_gone
+                        .get(&view.instance)
+                        .is_some_and(|at| asked_at < *at + settle);
                     if !lately {
                         self.orphan_seen(provider, view);
                     }
@@ -200,7 +278,10 @@ impl Engine {
         let key = (index, view.resource.clone());
         if !self.state.orphans.contains_key(&key) {
             let provider = self.state.providers[index.index()].clone();
-            self.record(Record::OrphanFound { provider, resource: view.resource });
+            self.record(Record::OrphanFound {
+                provider,
+                resource: view.resource,
+            });
             self.dirty_providers.insert(index);
         }
     }
@@ -211,10 +292,14 @@ impl Engine {
         let settle = self.providers[provider.index()].capabilities.settle;
         let now = self.now;
         self.dirty_instances.insert(key);
-        let Some(instance) = self.instance(key) else { return };
+        let Some(instance) = self.instance(key) else {
+            return;
+        };
         let doomed = instance.doom.is_some();
         if instance.resource.is_none() {
-            let Some(since) = instance.uncertain_since else { return };
+            let Some(since) = instance.uncertain_since else {
+                return;
+            };
             let progress = self.progress_of(key);
             // A late effect needs one span to happen and another to show.
             let settled_at = progress.uncertain_until.max(since) + settle + settle;

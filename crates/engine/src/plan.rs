@@ -126,7 +126,12 @@ impl Engine {
             steps.extend(planned);
         }
         self.add_address_changes(&mut steps);
-        Plan { parent: self.state.generation(), generation: self.state.generation(), steps, notices: Vec::new() }
+        Plan {
+            parent: self.state.generation(),
+            generation: self.state.generation(),
+            steps,
+            notices: Vec::new(),
+        }
     }
 
     /// Returns what a request would lead to, without changing anything.
@@ -146,13 +151,19 @@ impl Engine {
                 _ => {}
             }
         }
-        let plan = Plan { parent: self.state.generation(), notices, ..changed.plan() };
+        let plan = Plan {
+            parent: self.state.generation(),
+            notices,
+            ..changed.plan()
+        };
         Ok((changed, plan))
     }
 
     /// Returns lost nodes first, then those of the topology in its order.
     fn plan_order(&self) -> Vec<NodeKey> {
-        let lost = self.node_keys().filter(|key| self.state.node(*key).index.is_none() && !self.state.node(*key).instances.is_empty());
+        let lost = self.node_keys().filter(|key| {
+            self.state.node(*key).index.is_none() && !self.state.node(*key).instances.is_empty()
+        });
         lost.chain(self.state.node_keys.iter().copied()).collect()
     }
 
@@ -162,13 +173,24 @@ impl Engine {
         if node.serving as usize == node.instances.len() {
             return;
         }
-        let touched: BTreeSet<InstanceKey> = planned.iter().filter_map(|step| step.instance).collect();
+        let touched: BTreeSet<InstanceKey> =
+            planned.iter().filter_map(|step| step.instance).collect();
         for instance in node.instances.iter().filter_map(|key| self.instance(*key)) {
-            let step = |action, cause| Step { node: key, instance: Some(instance.key), action, cause, when: When::Now };
+            let step = |action, cause| Step {
+                node: key,
+                instance: Some(instance.key),
+                action,
+                cause,
+                when: When::Now,
+            };
             if let Some(doom) = &instance.doom {
                 steps.push(step(Action::Delete, Cause::Doomed(doom.clone())));
             } else if !instance.serves() && !touched.contains(&instance.key) {
-                let action = if instance.phase == Phase::Planned { Action::Create } else { Action::Continue };
+                let action = if instance.phase == Phase::Planned {
+                    Action::Create
+                } else {
+                    Action::Continue
+                };
                 steps.push(step(action, Cause::Unfinished));
             }
         }
@@ -176,8 +198,13 @@ impl Engine {
 
     /// Adds what replaced instances will mean to those that know their addresses.
     fn add_address_changes(&self, steps: &mut Vec<Step>) {
-        let touched: BTreeSet<InstanceKey> = steps.iter().filter_map(|step| step.instance).collect();
-        let replaced: BTreeSet<NodeKey> = steps.iter().filter(|step| step.action == Action::Replace).map(|step| step.node).collect();
+        let touched: BTreeSet<InstanceKey> =
+            steps.iter().filter_map(|step| step.instance).collect();
+        let replaced: BTreeSet<NodeKey> = steps
+            .iter()
+            .filter(|step| step.action == Action::Replace)
+            .map(|step| step.node)
+            .collect();
         let mut told = BTreeSet::new();
         for owner in replaced {
             for reader in self.nodes[owner.index()].readers.clone() {
@@ -185,12 +212,24 @@ impl Engine {
                     continue;
                 }
                 for key in &self.state.node(reader).instances {
-                    let counts = self.instance(*key).is_some_and(|instance| instance.doom.is_none() && instance.given.is_some());
+                    let counts = self.instance(*key).is_some_and(|instance| {
+                        instance.doom.is_none() && instance.given.is_some()
+                    });
                     if counts && !touched.contains(key) && told.insert(*key) {
                         let node = self.state.node(owner).name.clone();
                         let when = When::Later(Waiting::DependeeUpdates { node: node.clone() });
-                        let action = if self.recreate_on_address_change(reader) { Action::Replace } else { Action::Restart };
-                        steps.push(Step { node: reader, instance: Some(*key), action, cause: Cause::AddressWillChange { node }, when });
+                        let action = if self.recreate_on_address_change(reader) {
+                            Action::Replace
+                        } else {
+                            Action::Restart
+                        };
+                        steps.push(Step {
+                            node: reader,
+                            instance: Some(*key),
+                            action,
+                            cause: Cause::AddressWillChange { node },
+                            when,
+                        });
                     }
                 }
             }
@@ -198,11 +237,19 @@ impl Engine {
     }
 
     fn ignores_addresses(&self, reader: NodeKey, owner: NodeKey) -> bool {
-        let (Some(topology), Some(reader), Some(owner)) = (self.topology(), self.state.node(reader).index, self.state.node(owner).index) else {
+        let (Some(topology), Some(reader), Some(owner)) = (
+            self.topology(),
+            self.state.node(reader).index,
+            self.state.node(owner).index,
+        ) else {
             return true;
         };
         let dependencies = &topology.node(reader).dependencies;
-        reader == owner || dependencies.iter().any(|dependency| dependency.on == owner && dependency.on_address_change == Some(AddressChange::Ignore))
+        reader == owner
+            || dependencies.iter().any(|dependency| {
+                dependency.on == owner
+                    && dependency.on_address_change == Some(AddressChange::Ignore)
+            })
     }
 
     /// Returns how many broken instances may be replaced now.
@@ -211,10 +258,18 @@ impl Engine {
         let recent = self.state.replacements.iter().filter(|at| **at > since);
         let replaced = u32::try_from(recent.clone().count()).unwrap_or(u32::MAX);
         let total = u32::try_from(self.state.instances.len()).unwrap_or(u32::MAX);
-        let share = u32::try_from(u64::from(total) * u64::from(BREAKER_SHARE_PERCENT) / 100).unwrap_or(u32::MAX);
+        let share = u32::try_from(u64::from(total) * u64::from(BREAKER_SHARE_PERCENT) / 100)
+            .unwrap_or(u32::MAX);
         let limit = share.max(BREAKER_FREE);
-        let until = recent.min().map_or(self.now, |oldest| *oldest + BREAKER_WINDOW);
-        Allowance { left: limit.saturating_sub(replaced), replaced, limit, until }
+        let until = recent
+            .min()
+            .map_or(self.now, |oldest| *oldest + BREAKER_WINDOW);
+        Allowance {
+            left: limit.saturating_sub(replaced),
+            replaced,
+            limit,
+            until,
+        }
     }
 
     /// Returns the steps for one node.
@@ -227,11 +282,34 @@ impl Engine {
             return Vec::new();
         }
         if wanted == 0 && (node.index.is_none() || self.state.teardown()) {
-            let cause = if self.state.teardown() { Cause::Teardown } else { Cause::NodeRemoved };
-            let leaving = node.instances.iter().filter(|key| self.instance(**key).is_some_and(Instance::counts));
-            return leaving.map(|instance| step(key, Some(*instance), Action::Delete, cause.clone(), When::Now)).collect();
+            let cause = if self.state.teardown() {
+                Cause::Teardown
+            } else {
+                Cause::NodeRemoved
+            };
+            let leaving = node
+                .instances
+                .iter()
+                .filter(|key| self.instance(**key).is_some_and(Instance::counts));
+            return leaving
+                .map(|instance| {
+                    step(
+                        key,
+                        Some(*instance),
+                        Action::Delete,
+                        cause.clone(),
+                        When::Now,
+                    )
+                })
+                .collect();
         }
-        let mut draft = Draft { node: key, wanted, serving: node.serving, leaving: BTreeSet::new(), steps: Vec::new() };
+        let mut draft = Draft {
+            node: key,
+            wanted,
+            serving: node.serving,
+            leaving: BTreeSet::new(),
+            steps: Vec::new(),
+        };
         self.plan_broken(&mut draft, allowance);
         self.plan_surplus(&mut draft);
         let goal = wanted + self.surge(key, &draft);
@@ -242,19 +320,28 @@ impl Engine {
 
     fn plan_broken(&self, draft: &mut Draft, allowance: &mut Allowance) {
         for key in &self.nodes[draft.node.index()].broken {
-            let Some(breakage) = self.instance(*key).and_then(|instance| instance.breakage.clone()) else { continue };
+            let Some(breakage) = self
+                .instance(*key)
+                .and_then(|instance| instance.breakage.clone())
+            else {
+                continue;
+            };
             let when = if allowance.left > 0 {
                 allowance.left -= 1;
                 When::Now
             } else {
-                When::Later(Waiting::Breaker { until: allowance.until, replaced: allowance.replaced, limit: allowance.limit })
+                When::Later(Waiting::Breaker {
+                    until: allowance.until,
+                    replaced: allowance.replaced,
+                    limit: allowance.limit,
+                })
             };
             draft.take_out(self, *key, Action::Replace, Cause::Broken(breakage), when);
         }
     }
 
     /// Picks victims if there are too many: those that do not serve first,
-    /// then outdated ones, then the youngest.
+    /// then those that are to be replaced anyway, then the youngest.
     fn plan_surplus(&self, draft: &mut Draft) {
         let node = self.state.node(draft.node);
         let surge = self.surge(draft.node, draft);
@@ -263,32 +350,56 @@ impl Engine {
         if surplus == 0 {
             return;
         }
-        let outdated = &self.nodes[draft.node.index()].outdated;
+        let lists = &self.nodes[draft.node.index()];
+        let due = |key: &InstanceKey| lists.outdated.contains(key) || lists.stale.contains(key);
         let mut candidates: Vec<&Instance> = node
             .instances
             .iter()
             .filter_map(|key| self.instance(*key))
             .filter(|instance| instance.counts() && !draft.leaving.contains(&instance.key))
             .collect();
-        candidates.sort_by_key(|instance| (instance.serves(), !outdated.contains(&instance.key), std::cmp::Reverse(instance.key)));
-        let victims: Vec<InstanceKey> = candidates.iter().take(surplus).map(|instance| instance.key).collect();
+        candidates.sort_by_key(|instance| {
+            (
+                instance.serves(),
+                !due(&instance.key),
+                std::cmp::Reverse(instance.key),
+            )
+        });
+        let victims: Vec<InstanceKey> = candidates
+            .iter()
+            .take(surplus)
+            .map(|instance| instance.key)
+            .collect();
         for victim in victims {
             draft.steps.retain(|step| step.instance != Some(victim));
             draft.take_out(self, victim, Action::Delete, Cause::AboveTarget, When::Now);
         }
     }
 
-    /// Returns how many extra instances may exist while outdated ones are replaced.
+    /// Returns how many extra instances may exist while others are replaced.
     fn surge(&self, key: NodeKey, draft: &Draft) -> u32 {
-        let outdated = self.nodes[key.index()].outdated.difference(&draft.leaving).count();
-        self.update_limits(key).1.min(u32::try_from(outdated).unwrap_or(u32::MAX))
+        let lists = &self.nodes[key.index()];
+        let due = lists
+            .outdated
+            .union(&lists.stale)
+            .filter(|instance| !draft.leaving.contains(instance))
+            .count();
+        self.update_limits(key)
+            .1
+            .min(u32::try_from(due).unwrap_or(u32::MAX))
     }
 
     /// Returns how many instances may be missing and how many may be extra while updating.
     fn update_limits(&self, key: NodeKey) -> (u32, u32) {
-        let (Some(intent), Some(index)) = (&self.state.intent, self.state.node(key).index) else { return (1, 0) };
+        let (Some(intent), Some(index)) = (&self.state.intent, self.state.node(key).index) else {
+            return (1, 0);
+        };
         let update = intent.topology.node(index).update;
-        let unavailable = if update.surge_max == 0 { update.unavailable_max.max(1) } else { update.unavailable_max };
+        let unavailable = if update.surge_max == 0 {
+            update.unavailable_max.max(1)
+        } else {
+            update.unavailable_max
+        };
         (unavailable, update.surge_max)
     }
 
@@ -300,16 +411,28 @@ impl Engine {
         let dependee = self.updating_dependee(draft.node);
         let both: BTreeSet<InstanceKey> = lists.outdated.union(&lists.stale).copied().collect();
         for key in both {
-            let Some(instance) = self.instance(key).filter(|instance| instance.counts() && !draft.leaving.contains(&key)) else { continue };
+            let Some(instance) = self
+                .instance(key)
+                .filter(|instance| instance.counts() && !draft.leaving.contains(&key))
+            else {
+                continue;
+            };
             if instance.breakage.is_some() {
                 continue;
             }
             let (action, cause) = self.rolling_step(draft.node, instance);
             let when = if let Some(node) = &dependee {
                 When::Later(Waiting::DependeeUpdates { node: node.clone() })
-            } else if action == Action::Restart && !matches!(instance.phase, Phase::Checking | Phase::Ready | Phase::Unready) {
+            } else if action == Action::Restart
+                && !matches!(
+                    instance.phase,
+                    Phase::Checking | Phase::Ready | Phase::Unready
+                )
+            {
                 When::Later(Waiting::Unfinished)
-            } else if !instance.serves() || draft.serving > draft.wanted.saturating_sub(unavailable_max) {
+            } else if !instance.serves()
+                || draft.serving > draft.wanted.saturating_sub(unavailable_max)
+            {
                 When::Now
             } else {
                 When::Later(Waiting::Rolling { unavailable_max })
@@ -319,15 +442,30 @@ impl Engine {
     }
 
     fn rolling_step(&self, key: NodeKey, instance: &Instance) -> (Action, Cause) {
-        let described = self.state.node(key).index.and_then(|index| self.state.intent.as_ref().map(|intent| intent.topology.node(index)));
-        let now = described.and_then(|described| described.fingerprints.get(instance.candidate as usize)).copied();
+        let described = self.state.node(key).index.and_then(|index| {
+            self.state
+                .intent
+                .as_ref()
+                .map(|intent| intent.topology.node(index))
+        });
+        let now = described
+            .and_then(|described| described.fingerprints.get(instance.candidate as usize))
+            .copied();
         if self.nodes[key.index()].outdated.contains(&instance.key) {
             let resource = now.is_none_or(|now| now.resource != instance.fingerprint.resource);
             let context = now.is_none_or(|now| now.context != instance.fingerprint.context);
             return (Action::Replace, Cause::Outdated { resource, context });
         }
-        let in_place = instance.provider.is_some_and(|provider| self.providers[provider.index()].capabilities.recontextualise);
-        let action = if in_place && !self.recreate_on_address_change(key) { Action::Restart } else { Action::Replace };
+        let in_place = instance.provider.is_some_and(|provider| {
+            self.providers[provider.index()]
+                .capabilities
+                .recontextualise
+        });
+        let action = if in_place && !self.recreate_on_address_change(key) {
+            Action::Restart
+        } else {
+            Action::Replace
+        };
         (action, Cause::AddressChanged)
     }
 
@@ -336,14 +474,17 @@ impl Engine {
     fn updating_dependee(&self, key: NodeKey) -> Option<String> {
         let updating = self.state.node(key).dependencies.iter().find(|dependee| {
             let state = self.state.node(**dependee);
-            state.index.is_some() && (!self.nodes[dependee.index()].outdated.is_empty() || state.serving < self.required(**dependee))
+            state.index.is_some()
+                && (!self.nodes[dependee.index()].outdated.is_empty()
+                    || state.serving < self.required(**dependee))
         });
         updating.map(|dependee| self.state.node(*dependee).name.clone())
     }
 
     /// Turns steps that take instances out into replacements, or adds new ones, to reach the goal.
     fn plan_count(&self, draft: &mut Draft, goal: u32) {
-        let staying = self.state.node(draft.node).counting - u32::try_from(draft.leaving.len()).unwrap_or(u32::MAX);
+        let staying = self.state.node(draft.node).counting
+            - u32::try_from(draft.leaving.len()).unwrap_or(u32::MAX);
         let mut needed = goal.saturating_sub(staying);
         for step in &mut draft.steps {
             if step.action == Action::Replace && step.when == When::Now {
@@ -355,7 +496,13 @@ impl Engine {
             }
         }
         for _ in 0..needed {
-            draft.steps.push(step(draft.node, None, Action::Create, Cause::BelowTarget, When::Now));
+            draft.steps.push(step(
+                draft.node,
+                None,
+                Action::Create,
+                Cause::BelowTarget,
+                When::Now,
+            ));
         }
     }
 
@@ -381,7 +528,12 @@ impl Engine {
     /// Avoids counting replacements where nothing is broken: the usual case.
     fn allowance_if_broken(&self, key: NodeKey) -> Allowance {
         if self.nodes[key.index()].broken.is_empty() {
-            Allowance { left: 0, replaced: 0, limit: 0, until: self.now }
+            Allowance {
+                left: 0,
+                replaced: 0,
+                limit: 0,
+                until: self.now,
+            }
         } else {
             self.allowance()
         }
@@ -403,13 +555,27 @@ impl Engine {
     fn plan_instance(&mut self, node: NodeKey, replaces: Option<InstanceKey>) {
         let instance = InstanceKey(self.state.next_instance);
         let ordinal = self.state.node(node).next_ordinal;
-        self.record(Record::Planned { instance, node, ordinal, replaces });
+        self.record(Record::Planned {
+            instance,
+            node,
+            ordinal,
+            replaces,
+        });
     }
 
     /// Marks an instance for deletion.
     pub(crate) fn doom(&mut self, key: InstanceKey, reason: Doom) {
-        let Some(node) = self.instance(key).filter(|instance| instance.doom.is_none()).map(|instance| instance.node) else { return };
-        self.record(Record::Doomed { instance: key, reason });
+        let Some(node) = self
+            .instance(key)
+            .filter(|instance| instance.doom.is_none())
+            .map(|instance| instance.node)
+        else {
+            return;
+        };
+        self.record(Record::Doomed {
+            instance: key,
+            reason,
+        });
         self.unmark(node, key);
         let progress = self.progress_of(key);
         progress.failures = 0;
@@ -418,9 +584,18 @@ impl Engine {
 
     /// Contextualises an instance again with the addresses of now.
     fn restart(&mut self, key: InstanceKey) {
-        let Some((node, revision)) = self.instance(key).map(|instance| (instance.node, instance.revision + 1)) else { return };
+        let Some((node, revision)) = self
+            .instance(key)
+            .map(|instance| (instance.node, instance.revision + 1))
+        else {
+            return;
+        };
         let given = self.current_given(node);
-        self.record(Record::RecontextualiseIntended { instance: key, revision, given });
+        self.record(Record::RecontextualiseIntended {
+            instance: key,
+            revision,
+            given,
+        });
         self.unmark(node, key);
         self.progress_of(key).failures = 0;
     }
@@ -451,7 +626,14 @@ struct Draft {
 }
 
 impl Draft {
-    fn take_out(&mut self, engine: &Engine, key: InstanceKey, action: Action, cause: Cause, when: When) {
+    fn take_out(
+        &mut self,
+        engine: &Engine,
+        key: InstanceKey,
+        action: Action,
+        cause: Cause,
+        when: When,
+    ) {
         if when == When::Now {
             if engine.instance(key).is_some_and(Instance::serves) {
                 self.serving -= 1;
@@ -460,12 +642,25 @@ impl Draft {
                 self.leaving.insert(key);
             }
         }
-        self.steps.push(step(self.node, Some(key), action, cause, when));
+        self.steps
+            .push(step(self.node, Some(key), action, cause, when));
     }
 }
 
-fn step(node: NodeKey, instance: Option<InstanceKey>, action: Action, cause: Cause, when: When) -> Step {
-    Step { node, instance, action, cause, when }
+fn step(
+    node: NodeKey,
+    instance: Option<InstanceKey>,
+    action: Action,
+    cause: Cause,
+    when: When,
+) -> Step {
+    Step {
+        node,
+        instance,
+        action,
+        cause,
+        when,
+    }
 }
 
 fn doom_of(cause: &Cause) -> Doom {

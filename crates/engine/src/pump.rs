@@ -16,7 +16,8 @@ impl Engine {
         loop {
             let progress = &mut self.providers[provider.index()];
             if progress.throttled_until > self.now {
-                self.timers.insert((progress.throttled_until, Timer::Throttle(provider)));
+                self.timers
+                    .insert((progress.throttled_until, Timer::Throttle(provider)));
                 return;
             }
             if progress.in_flight >= progress.calls_in_flight_max {
@@ -33,7 +34,9 @@ impl Engine {
 
     /// Starts the call that an instance waited for, if it still applies.
     fn start(&mut self, provider: ProviderIndex, key: InstanceKey) {
-        let Some(instance) = self.instance(key) else { return };
+        let Some(instance) = self.instance(key) else {
+            return;
+        };
         let (doomed, phase) = (instance.doom.is_some(), instance.phase);
         if self.progress_of(key).call.is_some() {
             return;
@@ -52,17 +55,34 @@ impl Engine {
     }
 
     fn start_create(&mut self, provider: ProviderIndex, key: InstanceKey) {
-        let Some(instance) = self.instance(key) else { return };
+        let Some(instance) = self.instance(key) else {
+            return;
+        };
         let (node, candidate) = (instance.node, instance.candidate);
-        let Some((index, topology)) = self.state.node(node).index.zip(self.topology()) else { return };
+        let Some((index, topology)) = self.state.node(node).index.zip(self.topology()) else {
+            return;
+        };
         if instance.phase == Phase::Planned {
-            let candidate = if topology.candidate(index, candidate as usize).is_some() { candidate } else { 0 };
+            let candidate = if topology.candidate(index, candidate as usize).is_some() {
+                candidate
+            } else {
+                0
+            };
             let attempt = instance.attempt + 1;
             let fingerprint = topology.node(index).fingerprints[candidate as usize];
             let given = self.current_given(node);
-            self.record(Record::CreateIntended { instance: key, attempt, candidate, fingerprint, given });
+            self.record(Record::CreateIntended {
+                instance: key,
+                attempt,
+                candidate,
+                fingerprint,
+                given,
+            });
+            self.progress_of(key).maybe_created = false;
         }
-        let Some(instance) = self.instance(key) else { return };
+        let Some(instance) = self.instance(key) else {
+            return;
+        };
         let operation = Operation::Create {
             instance: key,
             tag: instance.tag.clone(),
@@ -71,26 +91,53 @@ impl Engine {
             candidate: instance.candidate,
             given: self.held_addresses(instance.given),
         };
-        let call = self.call(provider, About::Create(key), self.now + CREATE_DEADLINE, operation);
+        let call = self.call(
+            provider,
+            About::Create(key),
+            self.now + CREATE_DEADLINE,
+            operation,
+        );
         self.progress_of(key).call = Some(call);
         self.providers[provider.index()].in_flight += 1;
     }
 
     fn held_addresses(&self, set: Option<u32>) -> Arc<Vec<zenekar_base::GivenNode>> {
-        set.and_then(|set| self.state.given.get(&set)).map(|(nodes, _)| Arc::clone(nodes)).unwrap_or_default()
+        set.and_then(|set| self.state.given.get(&set))
+            .map(|(nodes, _)| Arc::clone(nodes))
+            .unwrap_or_default()
     }
 
     fn start_delete(&mut self, provider: ProviderIndex, key: InstanceKey) {
-        let Some(resource) = self.instance(key).and_then(|instance| instance.resource.clone()) else { return };
-        let operation = Operation::Delete { instance: Some(key), resource };
-        let call = self.call(provider, About::Delete(key), self.now + CALL_DEADLINE, operation);
+        let Some(resource) = self
+            .instance(key)
+            .and_then(|instance| instance.resource.clone())
+        else {
+            return;
+        };
+        let operation = Operation::Delete {
+            instance: Some(key),
+            resource,
+        };
+        let call = self.call(
+            provider,
+            About::Delete(key),
+            self.now + CALL_DEADLINE,
+            operation,
+        );
         self.progress_of(key).call = Some(call);
         self.providers[provider.index()].in_flight += 1;
     }
 
     fn start_recontextualise(&mut self, provider: ProviderIndex, key: InstanceKey) {
-        let Some(instance) = self.instance(key) else { return };
-        let (Some(resource), Some(node)) = (instance.resource.clone(), self.state.node(instance.node).index) else { return };
+        let Some(instance) = self.instance(key) else {
+            return;
+        };
+        let (Some(resource), Some(node)) = (
+            instance.resource.clone(),
+            self.state.node(instance.node).index,
+        ) else {
+            return;
+        };
         let operation = Operation::Recontextualise {
             instance: key,
             tag: instance.tag.clone(),
@@ -100,7 +147,12 @@ impl Engine {
             candidate: instance.candidate,
             given: self.held_addresses(instance.given),
         };
-        let call = self.call(provider, About::Recontextualise(key), self.now + CALL_DEADLINE, operation);
+        let call = self.call(
+            provider,
+            About::Recontextualise(key),
+            self.now + CALL_DEADLINE,
+            operation,
+        );
         self.progress_of(key).call = Some(call);
         self.providers[provider.index()].in_flight += 1;
     }
@@ -110,13 +162,29 @@ impl Engine {
         if self.probes_in_flight >= PROBES_IN_FLIGHT_MAX {
             return false;
         }
-        let Some(instance) = self.instance(key) else { return true };
-        let (Some(resource), Some(provider), Some(node)) = (instance.resource.clone(), instance.provider, self.state.node(instance.node).index)
-        else {
+        let Some(instance) = self.instance(key) else {
             return true;
         };
-        let operation = Operation::Probe { instance: key, tag: instance.tag.clone(), resource, node, candidate: instance.candidate };
-        let call = self.call(provider, About::Probe(key), self.now + PROBE_DEADLINE, operation);
+        let (Some(resource), Some(provider), Some(node)) = (
+            instance.resource.clone(),
+            instance.provider,
+            self.state.node(instance.node).index,
+        ) else {
+            return true;
+        };
+        let operation = Operation::Probe {
+            instance: key,
+            tag: instance.tag.clone(),
+            resource,
+            node,
+            candidate: instance.candidate,
+        };
+        let call = self.call(
+            provider,
+            About::Probe(key),
+            self.now + PROBE_DEADLINE,
+            operation,
+        );
         self.progress_of(key).probe = Some(call);
         self.probes_in_flight += 1;
         true
@@ -130,7 +198,12 @@ impl Engine {
             .keys()
             .filter(|(at, _)| *at == provider)
             .map(|(_, resource)| resource.clone())
-            .filter(|resource| self.providers[provider.index()].orphans_busy.get(resource).is_none_or(|(_, at)| *at <= self.now))
+            .filter(|resource| {
+                self.providers[provider.index()]
+                    .orphans_busy
+                    .get(resource)
+                    .is_none_or(|(_, at)| *at <= self.now)
+            })
             .collect();
         for resource in due {
             let progress = &mut self.providers[provider.index()];
@@ -139,20 +212,51 @@ impl Engine {
             }
             progress.in_flight += 1;
             // Busy until the answer: the entry's time is moved by it.
-            progress.orphans_busy.entry(resource.clone()).or_insert((0, Timestamp::MAX)).1 = Timestamp::MAX;
-            let operation = Operation::Delete { instance: None, resource: resource.clone() };
-            self.call(provider, About::DeleteOrphan(resource), self.now + CALL_DEADLINE, operation);
+            progress
+                .orphans_busy
+                .entry(resource.clone())
+                .or_insert((0, Timestamp::MAX))
+                .1 = Timestamp::MAX;
+            let operation = Operation::Delete {
+                instance: None,
+                resource: resource.clone(),
+            };
+            self.call(
+                provider,
+                About::DeleteOrphan(resource),
+                self.now + CALL_DEADLINE,
+                operation,
+            );
         }
     }
 
     /// Sends a call on its way and sets its deadline.
-    pub(crate) fn call(&mut self, provider: ProviderIndex, about: About, deadline: Timestamp, operation: Operation) -> CallId {
+    pub(crate) fn call(
+        &mut self,
+        provider: ProviderIndex,
+        about: About,
+        deadline: Timestamp,
+        operation: Operation,
+    ) -> CallId {
         let id = CallId(self.next_call);
         self.next_call += 1;
-        self.calls.insert(id, InFlight { provider, deadline, asked_at: self.now, about });
+        self.calls.insert(
+            id,
+            InFlight {
+                provider,
+                deadline,
+                asked_at: self.now,
+                about,
+            },
+        );
         self.timers.insert((deadline, Timer::Call(id)));
         let provider = self.state.providers[provider.index()].clone();
-        self.outbox.push_back(Effect::Call(Call { id, provider, deadline, operation }));
+        self.outbox.push_back(Effect::Call(Call {
+            id,
+            provider,
+            deadline,
+            operation,
+        }));
         id
     }
 }

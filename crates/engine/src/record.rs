@@ -8,7 +8,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use zenekar_base::{Addresses, ErrorClass, Fingerprint, GivenNode, InstanceKey, NodeKey, RequestId, ResourceId, Timestamp};
+use zenekar_base::{
+    Addresses, ErrorClass, Fingerprint, GivenNode, InstanceKey, NodeKey, RequestId, ResourceId,
+    Timestamp,
+};
 use zenekar_model::{NodeFingerprint, Topology};
 
 /// The version of the record format; stored with every entry.
@@ -105,7 +108,9 @@ pub enum Breakage {
 impl fmt::Display for Breakage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(detail) if detail.is_empty() => formatter.write_str("the provider reports it failed"),
+            Self::Failed(detail) if detail.is_empty() => {
+                formatter.write_str("the provider reports it failed")
+            }
             Self::Failed(detail) => write!(formatter, "the provider reports it failed: {detail}"),
             Self::Stopped => formatter.write_str("it was stopped from outside"),
             Self::Lost => formatter.write_str("the provider no longer has it"),

@@ -100,6 +100,8 @@ impl Settings {
     /// Returns how many creating and deleting calls may be in flight.
     pub fn calls_in_flight_max(&self, provider: &str) -> u32 {
         let own = self.capabilities(provider).calls_in_flight_max;
-        self.calls_in_flight_max.map_or(own, |wanted| wanted.min(own)).max(1)
+        self.calls_in_flight_max
+            .map_or(own, |wanted| wanted.min(own))
+            .max(1)
     }
 }

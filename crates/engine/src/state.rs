@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use zenekar_base::{
-    Addresses, ErrorClass, GivenNode, InfrastructureId, InstanceKey, InstanceTag, NodeKey, RequestId, ResourceId, Timestamp, Token,
+    Addresses, ErrorClass, GivenNode, InfrastructureId, InstanceKey, InstanceTag, NodeKey,
+    RequestId, ResourceId, Timestamp, Token,
 };
 use zenekar_model::{NodeFingerprint, NodeIndex};
 
@@ -243,7 +244,11 @@ impl State {
     pub fn find_instance(&self, name: &str) -> Option<InstanceKey> {
         let (node, ordinal) = name.rsplit_once('/')?;
         let (node, ordinal) = (self.find_node(node)?, ordinal.parse::<u32>().ok()?);
-        self.node(node).instances.iter().copied().find(|key| self.instances.get(key).is_some_and(|instance| instance.ordinal == ordinal))
+        self.node(node).instances.iter().copied().find(|key| {
+            self.instances
+                .get(key)
+                .is_some_and(|instance| instance.ordinal == ordinal)
+        })
     }
 
     /// Returns what people call an instance: `node/number`.
@@ -253,7 +258,10 @@ impl State {
 
     /// Returns the place of a provider, if it was ever used.
     pub fn find_provider(&self, name: &str) -> Option<ProviderIndex> {
-        let place = self.providers.iter().position(|provider| provider == name)?;
+        let place = self
+            .providers
+            .iter()
+            .position(|provider| provider == name)?;
         u16::try_from(place).ok().map(ProviderIndex)
     }
 
@@ -270,7 +278,11 @@ impl State {
     /// Returns the number of instances that a node is to have now.
     pub fn wanted(&self, key: NodeKey) -> u32 {
         let node = self.node(key);
-        if node.index.is_none() || self.teardown() { 0 } else { node.target }
+        if node.index.is_none() || self.teardown() {
+            0
+        } else {
+            node.target
+        }
     }
 
     /// Applies one fact. Facts about subjects that are not there are ignored:
@@ -279,8 +291,17 @@ impl State {
         let at = entry.at;
         self.last_at = self.last_at.max(at);
         match &entry.record {
-            Record::IntentSet { generation, topology, targets } => self.apply_intent(*generation, topology, targets),
-            Record::Scaled { request, generation, targets, .. } => {
+            Record::IntentSet {
+                generation,
+                topology,
+                targets,
+            } => self.apply_intent(*generation, topology, targets),
+            Record::Scaled {
+                request,
+                generation,
+                targets,
+                ..
+            } => {
                 self.apply_scaled(request, *generation, targets);
             }
             Record::TeardownRequested { generation } => {
@@ -295,13 +316,26 @@ impl State {
                     node.block = None;
                 }
             }
-            Record::Planned { instance, node, ordinal, replaces } => self.apply_planned(*instance, *node, *ordinal, *replaces, at),
+            Record::Planned {
+                instance,
+                node,
+                ordinal,
+                replaces,
+            } => self.apply_planned(*instance, *node, *ordinal, *replaces, at),
             Record::Given { set, nodes } => {
                 self.given.insert(*set, (Arc::clone(nodes), 0));
                 self.next_given = self.next_given.max(set + 1);
             }
-            Record::Blocked { node, class, message } => {
-                self.nodes[node.index()].block = Some(Block { class: *class, message: message.clone(), since: at });
+            Record::Blocked {
+                node,
+                class,
+                message,
+            } => {
+                self.nodes[node.index()].block = Some(Block {
+                    class: *class,
+                    message: message.clone(),
+                    since: at,
+                });
             }
             Record::Unblocked { node } => self.nodes[node.index()].block = None,
             Record::OrphanFound { provider, resource } => {
@@ -318,7 +352,12 @@ impl State {
         }
     }
 
-    fn apply_intent(&mut self, generation: u64, topology: &SharedTopology, targets: &[(String, u32)]) {
+    fn apply_intent(
+        &mut self,
+        generation: u64,
+        topology: &SharedTopology,
+        targets: &[(String, u32)],
+    ) {
         let known = &mut self.names;
         for node in &mut self.nodes {
             node.index = None;
@@ -328,7 +367,10 @@ impl State {
             let described = topology.node(index);
             let key = *known.entry(described.name.clone()).or_insert_with(|| {
                 self.nodes.push(NodeState::new(&described.name));
-                NodeKey(u32::try_from(self.nodes.len() - 1).expect("front-ends limit the number of nodes far below 2^32"))
+                NodeKey(
+                    u32::try_from(self.nodes.len() - 1)
+                        .expect("front-ends limit the number of nodes far below 2^32"),
+                )
             });
             let node = &mut self.nodes[key.index()];
             node.index = Some(index);
@@ -337,7 +379,12 @@ impl State {
             self.node_keys.push(key);
         }
         for index in topology.indices() {
-            let keys = topology.node(index).dependencies.iter().map(|dependency| self.node_keys[dependency.on.index()]).collect();
+            let keys = topology
+                .node(index)
+                .dependencies
+                .iter()
+                .map(|dependency| self.node_keys[dependency.on.index()])
+                .collect();
             self.nodes[self.node_keys[index.index()].index()].dependencies = keys;
         }
         for (name, target) in targets {
@@ -345,7 +392,11 @@ impl State {
                 self.nodes[key.index()].target = *target;
             }
         }
-        self.intent = Some(Intent { generation, topology: topology.clone(), teardown: false });
+        self.intent = Some(Intent {
+            generation,
+            topology: topology.clone(),
+            teardown: false,
+        });
         self.torn_down = false;
     }
 
@@ -364,7 +415,14 @@ impl State {
         }
     }
 
-    fn apply_planned(&mut self, key: InstanceKey, node: NodeKey, ordinal: u32, replaces: Option<InstanceKey>, at: Timestamp) {
+    fn apply_planned(
+        &mut self,
+        key: InstanceKey,
+        node: NodeKey,
+        ordinal: u32,
+        replaces: Option<InstanceKey>,
+        at: Timestamp,
+    ) {
         let tag = InstanceTag::derive(&self.infrastructure, key);
         self.tags.insert(tag.clone(), key);
         self.next_instance = self.next_instance.max(key.0 + 1);
@@ -399,7 +457,9 @@ impl State {
     }
 
     fn apply_gone(&mut self, key: InstanceKey) {
-        let Some(instance) = self.instances.remove(&key) else { return };
+        let Some(instance) = self.instances.remove(&key) else {
+            return;
+        };
         self.tags.remove(&instance.tag);
         self.hold(instance.given, None);
         let node = &mut self.nodes[instance.node.index()];
@@ -413,10 +473,18 @@ impl State {
             Record::CreateIntended { candidate, .. } => self.provider_of(key, *candidate),
             _ => None,
         };
-        let Some(mut instance) = self.instances.remove(&key) else { return };
+        let Some(mut instance) = self.instances.remove(&key) else {
+            return;
+        };
         self.nodes[instance.node.index()].untally(&instance);
         let given_before = instance.given;
-        let replaced = matches!(record, Record::Doomed { reason: Doom::Broken(_), .. });
+        let replaced = matches!(
+            record,
+            Record::Doomed {
+                reason: Doom::Broken(_),
+                ..
+            }
+        );
         instance.apply(record, provider, at);
         self.hold(given_before, instance.given);
         self.nodes[instance.node.index()].tally(&instance);
@@ -451,7 +519,13 @@ impl State {
     fn provider_of(&mut self, key: InstanceKey, candidate: u32) -> Option<ProviderIndex> {
         let node = self.instances.get(&key)?.node;
         let index = self.node(node).index?;
-        let name = self.intent.as_ref()?.topology.candidate(index, candidate as usize)?.provider.clone();
+        let name = self
+            .intent
+            .as_ref()?
+            .topology
+            .candidate(index, candidate as usize)?
+            .provider
+            .clone();
         Some(self.provider(&name))
     }
 
@@ -459,7 +533,10 @@ impl State {
     pub(crate) fn provider(&mut self, name: &str) -> ProviderIndex {
         self.find_provider(name).unwrap_or_else(|| {
             self.providers.push(name.to_owned());
-            ProviderIndex(u16::try_from(self.providers.len() - 1).expect("there are fewer provider types than 2^16"))
+            ProviderIndex(
+                u16::try_from(self.providers.len() - 1)
+                    .expect("there are fewer provider types than 2^16"),
+            )
         })
     }
 }
@@ -474,7 +551,13 @@ impl Instance {
 
     fn apply(&mut self, record: &Record, provider: Option<ProviderIndex>, at: Timestamp) {
         match record {
-            Record::CreateIntended { attempt, candidate, fingerprint, given, .. } => {
+            Record::CreateIntended {
+                attempt,
+                candidate,
+                fingerprint,
+                given,
+                ..
+            } => {
                 self.attempt = *attempt;
                 self.candidate = *candidate;
                 self.provider = provider;
@@ -483,7 +566,12 @@ impl Instance {
                 self.uncertain_since = Some(at);
                 self.enter(Phase::Creating, at);
             }
-            Record::CreateFailed { class, message, candidate, .. } => {
+            Record::CreateFailed {
+                class,
+                message,
+                candidate,
+                ..
+            } => {
                 self.candidate = *candidate;
                 self.last_error = Some((*class, message.clone()));
                 self.uncertain_since = None;
@@ -508,7 +596,9 @@ impl Instance {
                 self.enter(Phase::Ready, at);
             }
             Record::Unready { .. } => self.enter(Phase::Unready, at),
-            Record::RecontextualiseIntended { revision, given, .. } => {
+            Record::RecontextualiseIntended {
+                revision, given, ..
+            } => {
                 self.revision = *revision;
                 self.given = *given;
                 self.enter(Phase::Restarting, at);

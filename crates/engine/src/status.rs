@@ -3,7 +3,9 @@
 use std::fmt;
 
 use serde::Serialize;
-use zenekar_base::{Addresses, ErrorClass, InstanceKey, NodeKey, ProviderError, ResourceId, Timestamp};
+use zenekar_base::{
+    Addresses, ErrorClass, InstanceKey, NodeKey, ProviderError, ResourceId, Timestamp,
+};
 
 use crate::engine::Engine;
 use crate::plan::{Cause, Step};
@@ -121,29 +123,74 @@ pub enum Waiting {
 impl fmt::Display for Waiting {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dependency { node, serving, required } => write!(formatter, "waits for `{node}` to be ready ({serving} of {required})"),
+            Self::Dependency {
+                node,
+                serving,
+                required,
+            } => write!(
+                formatter,
+                "waits for `{node}` to be ready ({serving} of {required})"
+            ),
             Self::Blocked { class, message } => write!(formatter, "given up: {message} ({class})"),
-            Self::Backoff { failures, error: Some(error), .. } => write!(formatter, "pauses after failure {failures}: {error}"),
-            Self::Backoff { failures, error: None, .. } => write!(formatter, "pauses after failure {failures}"),
-            Self::Throttled { provider, .. } => write!(formatter, "provider `{provider}` asks for a pause"),
-            Self::Slot { provider, calls_in_flight_max } => {
-                write!(formatter, "waits for one of {calls_in_flight_max} calls in flight to provider `{provider}`")
+            Self::Backoff {
+                failures,
+                error: Some(error),
+                ..
+            } => write!(formatter, "pauses after failure {failures}: {error}"),
+            Self::Backoff {
+                failures,
+                error: None,
+                ..
+            } => write!(formatter, "pauses after failure {failures}"),
+            Self::Throttled { provider, .. } => {
+                write!(formatter, "provider `{provider}` asks for a pause")
             }
-            Self::Recovery { provider } => write!(formatter, "first has to see what provider `{provider}` has"),
-            Self::Answer { operation, .. } => write!(formatter, "waits for the answer to `{operation}`"),
+            Self::Slot {
+                provider,
+                calls_in_flight_max,
+            } => {
+                write!(
+                    formatter,
+                    "waits for one of {calls_in_flight_max} calls in flight to provider `{provider}`"
+                )
+            }
+            Self::Recovery { provider } => {
+                write!(formatter, "first has to see what provider `{provider}` has")
+            }
+            Self::Answer { operation, .. } => {
+                write!(formatter, "waits for the answer to `{operation}`")
+            }
             Self::Boot { .. } => formatter.write_str("the provider is starting it"),
-            Self::Health { finding: Some(finding), .. } => write!(formatter, "waits to be healthy: {finding}"),
+            Self::Health {
+                finding: Some(finding),
+                ..
+            } => write!(formatter, "waits to be healthy: {finding}"),
             Self::Health { finding: None, .. } => formatter.write_str("waits to be healthy"),
-            Self::DependentsFirst { node, instances } => write!(formatter, "waits for {instances} instance(s) of `{node}` to go first"),
-            Self::Breaker { replaced, limit, .. } => {
-                write!(formatter, "circuit breaker open: {replaced} of {limit} replacements allowed in 10 minutes were made")
+            Self::DependentsFirst { node, instances } => write!(
+                formatter,
+                "waits for {instances} instance(s) of `{node}` to go first"
+            ),
+            Self::Breaker {
+                replaced, limit, ..
+            } => {
+                write!(
+                    formatter,
+                    "circuit breaker open: {replaced} of {limit} replacements allowed in 10 minutes were made"
+                )
             }
-            Self::Rolling { unavailable_max } => write!(formatter, "others of its node are replaced first, {unavailable_max} at a time"),
+            Self::Rolling { unavailable_max } => write!(
+                formatter,
+                "others of its node are replaced first, {unavailable_max} at a time"
+            ),
             Self::DependeeUpdates { node } => write!(formatter, "waits for `{node}` to be updated"),
             Self::Unfinished => formatter.write_str("has to get further first"),
-            Self::Certainty => formatter.write_str("waits until the provider shows for certain whether it exists"),
+            Self::Certainty => {
+                formatter.write_str("waits until the provider shows for certain whether it exists")
+            }
             Self::Disappearance => formatter.write_str("the provider is deleting it"),
-            Self::Stuck { error: Some(error), .. } => write!(formatter, "its deletion fails: {error}"),
+            Self::Stuck {
+                error: Some(error), ..
+            } => write!(formatter, "its deletion fails: {error}"),
             Self::Stuck { error: None, .. } => formatter.write_str("its deletion fails"),
         }
     }
@@ -159,11 +206,21 @@ impl fmt::Display for Cause {
             Self::NodeRemoved => formatter.write_str("its node is no longer in the descriptor"),
             Self::Teardown => formatter.write_str("the infrastructure goes down"),
             Self::Broken(breakage) => breakage.fmt(formatter),
-            Self::Outdated { resource: true, context: false } => formatter.write_str("its resource section has changed"),
-            Self::Outdated { resource: false, .. } => formatter.write_str("its contextualisation has changed"),
-            Self::Outdated { .. } => formatter.write_str("its resource section and contextualisation have changed"),
+            Self::Outdated {
+                resource: true,
+                context: false,
+            } => formatter.write_str("its resource section has changed"),
+            Self::Outdated {
+                resource: false, ..
+            } => formatter.write_str("its contextualisation has changed"),
+            Self::Outdated { .. } => {
+                formatter.write_str("its resource section and contextualisation have changed")
+            }
             Self::AddressChanged => formatter.write_str("an address that it was given has changed"),
-            Self::AddressWillChange { node } => write!(formatter, "it knows addresses of `{node}`, which is replaced"),
+            Self::AddressWillChange { node } => write!(
+                formatter,
+                "it knows addresses of `{node}`, which is replaced"
+            ),
         }
     }
 }
@@ -257,17 +314,37 @@ impl Engine {
             }
         }
         for (provider, name) in self.providers.iter().zip(&self.state.providers) {
-            if let Some(error) = provider.observe_error.as_ref().filter(|error| backoff_exhausted(error, provider.observe_failures)) {
+            if let Some(error) = provider
+                .observe_error
+                .as_ref()
+                .filter(|error| backoff_exhausted(error, provider.observe_failures))
+            {
                 causes.push((name.clone(), error.class, error.message.clone()));
             }
         }
-        let stuck = self.state.instances.values().filter(|instance| self.progress.get(&instance.key).is_some_and(|progress| progress.stuck));
+        let stuck = self.state.instances.values().filter(|instance| {
+            self.progress
+                .get(&instance.key)
+                .is_some_and(|progress| progress.stuck)
+        });
         causes.extend(stuck.map(|instance| {
-            let error = self.progress.get(&instance.key).and_then(|progress| progress.last_error.clone());
-            let error = error.unwrap_or_else(|| ProviderError::new(ErrorClass::Unknown, "its deletion fails"));
-            (self.state.instance_name(instance), error.class, error.message)
+            let error = self
+                .progress
+                .get(&instance.key)
+                .and_then(|progress| progress.last_error.clone());
+            let error = error
+                .unwrap_or_else(|| ProviderError::new(ErrorClass::Unknown, "its deletion fails"));
+            (
+                self.state.instance_name(instance),
+                error.class,
+                error.message,
+            )
         }));
-        if causes.is_empty() || self.is_moving() { Verdict::Working } else { Verdict::Blocked(causes) }
+        if causes.is_empty() || self.is_moving() {
+            Verdict::Working
+        } else {
+            Verdict::Blocked(causes)
+        }
     }
 
     fn is_converged(&self) -> bool {
@@ -278,54 +355,81 @@ impl Engine {
 
     /// Says whether anything can still get further without help.
     fn is_moving(&self) -> bool {
-        let unseen = self.providers.iter().any(|provider| !provider.synchronised && provider.observe_error.is_none());
-        unseen || !self.state.orphans.is_empty() || self.unsettled.iter().any(|node| self.node_is_moving(*node))
+        let unseen = self
+            .providers
+            .iter()
+            .any(|provider| !provider.synchronised && provider.observe_error.is_none());
+        unseen
+            || !self.state.orphans.is_empty()
+            || self.unsettled.iter().any(|node| self.node_is_moving(*node))
     }
 
     fn node_is_moving(&self, key: NodeKey) -> bool {
-        self.state.node(key).instances.iter().filter_map(|key| self.instance(*key)).any(|instance| {
-            !instance.serves()
-                && !matches!(
-                    self.waiting(instance),
-                    Some(
-                        Waiting::Blocked { .. }
-                            | Waiting::Dependency { .. }
-                            | Waiting::DependentsFirst { .. }
-                            | Waiting::Stuck { .. }
-                            | Waiting::Recovery { .. }
+        self.state
+            .node(key)
+            .instances
+            .iter()
+            .filter_map(|key| self.instance(*key))
+            .any(|instance| {
+                !instance.serves()
+                    && !matches!(
+                        self.waiting(instance),
+                        Some(
+                            Waiting::Blocked { .. }
+                                | Waiting::Dependency { .. }
+                                | Waiting::DependentsFirst { .. }
+                                | Waiting::Stuck { .. }
+                                | Waiting::Recovery { .. }
+                        )
                     )
-                )
-        })
+            })
     }
 
     /// Says what an instance waits for; `None` if it serves.
     pub fn waiting(&self, instance: &Instance) -> Option<Waiting> {
         let progress = self.progress.get(&instance.key);
-        if let Some(flight) = progress.and_then(|progress| progress.call).and_then(|call| self.calls.get(&call)) {
+        if let Some(flight) = progress
+            .and_then(|progress| progress.call)
+            .and_then(|call| self.calls.get(&call))
+        {
             let operation = match flight.about {
                 crate::engine::About::Create(_) => "create",
                 crate::engine::About::Delete(_) => "delete",
                 _ => "recontextualise",
             };
-            return Some(Waiting::Answer { operation, since: flight.asked_at });
+            return Some(Waiting::Answer {
+                operation,
+                since: flight.asked_at,
+            });
         }
         if instance.doom.is_some() {
             return Some(self.waiting_doomed(instance));
         }
         if instance.breakage.is_some() {
             let deferred = &self.nodes[instance.node.index()].deferred;
-            let step = deferred.iter().find(|step| step.instance == Some(instance.key));
+            let step = deferred
+                .iter()
+                .find(|step| step.instance == Some(instance.key));
             return step.and_then(|step| match &step.when {
                 crate::plan::When::Later(waiting) => Some(waiting.clone()),
                 crate::plan::When::Now => None,
             });
         }
         match instance.phase {
-            Phase::Planned | Phase::Creating => Some(self.gate_create(instance.key).err().unwrap_or_else(|| self.waiting_in_line(instance))),
-            Phase::Booting => Some(Waiting::Boot { deadline: instance.phase_since + crate::settings::BOOT_TIMEOUT }),
+            Phase::Planned | Phase::Creating => Some(
+                self.gate_create(instance.key)
+                    .err()
+                    .unwrap_or_else(|| self.waiting_in_line(instance)),
+            ),
+            Phase::Booting => Some(Waiting::Boot {
+                deadline: instance.phase_since + crate::settings::BOOT_TIMEOUT,
+            }),
             Phase::Checking | Phase::Unready => {
                 let finding = progress.and_then(|progress| progress.finding.clone());
-                Some(Waiting::Health { finding, deadline: self.health_deadline(instance) })
+                Some(Waiting::Health {
+                    finding,
+                    deadline: self.health_deadline(instance),
+                })
             }
             Phase::Restarting => Some(self.waiting_in_line(instance)),
             Phase::Ready => None,
@@ -333,12 +437,23 @@ impl Engine {
     }
 
     fn waiting_in_line(&self, instance: &Instance) -> Waiting {
-        let Some(index) = self.provider_for(instance) else { return Waiting::Unfinished };
-        let (provider, progress) = (self.state.providers[index.index()].clone(), &self.providers[index.index()]);
+        let Some(index) = self.provider_for(instance) else {
+            return Waiting::Unfinished;
+        };
+        let (provider, progress) = (
+            self.state.providers[index.index()].clone(),
+            &self.providers[index.index()],
+        );
         if progress.throttled_until > self.now {
-            Waiting::Throttled { provider, until: progress.throttled_until }
+            Waiting::Throttled {
+                provider,
+                until: progress.throttled_until,
+            }
         } else {
-            Waiting::Slot { provider, calls_in_flight_max: progress.calls_in_flight_max }
+            Waiting::Slot {
+                provider,
+                calls_in_flight_max: progress.calls_in_flight_max,
+            }
         }
     }
 
@@ -349,27 +464,61 @@ impl Engine {
         }
         let until = progress.map_or(self.now, |progress| progress.not_before);
         match progress {
-            Some(progress) if progress.stuck => Waiting::Stuck { error: progress.last_error.clone(), until },
+            Some(progress) if progress.stuck => Waiting::Stuck {
+                error: progress.last_error.clone(),
+                until,
+            },
             Some(progress) if progress.delete_accepted => Waiting::Disappearance,
             _ if instance.resource.is_none() => Waiting::Certainty,
-            Some(progress) if until > self.now => Waiting::Backoff { until, failures: progress.failures, error: progress.last_error.clone() },
+            Some(progress) if until > self.now => Waiting::Backoff {
+                until,
+                failures: progress.failures,
+                error: progress.last_error.clone(),
+            },
             _ => self.waiting_in_line(instance),
         }
     }
 
     /// Returns everything at a glance.
     pub fn status(&self) -> Status {
-        let lost = self.node_keys().filter(|key| self.state.node(*key).index.is_none() && !self.state.node(*key).instances.is_empty());
-        let nodes = self.state.node_keys.iter().copied().chain(lost).map(|key| self.node_status(key)).collect();
-        let orphans = self.state.orphans.keys().map(|(provider, resource)| (self.state.providers[provider.index()].clone(), resource.clone())).collect();
-        Status { generation: self.state.generation(), teardown: self.state.teardown(), torn_down: self.state.torn_down, nodes, orphans }
+        let lost = self.node_keys().filter(|key| {
+            self.state.node(*key).index.is_none() && !self.state.node(*key).instances.is_empty()
+        });
+        let nodes = self
+            .state
+            .node_keys
+            .iter()
+            .copied()
+            .chain(lost)
+            .map(|key| self.node_status(key))
+            .collect();
+        let orphans = self
+            .state
+            .orphans
+            .keys()
+            .map(|(provider, resource)| {
+                (
+                    self.state.providers[provider.index()].clone(),
+                    resource.clone(),
+                )
+            })
+            .collect();
+        Status {
+            generation: self.state.generation(),
+            teardown: self.state.teardown(),
+            torn_down: self.state.torn_down,
+            nodes,
+            orphans,
+        }
     }
 
     /// Returns one node with its instances.
     pub fn node_status(&self, key: NodeKey) -> NodeStatus {
         let node = self.state.node(key);
         let range = match (node.index, &self.state.intent) {
-            (Some(index), Some(intent)) => Some(intent.topology.node(index).count).map(|count| (count.min, count.max)),
+            (Some(index), Some(intent)) => {
+                Some(intent.topology.node(index).count).map(|count| (count.min, count.max))
+            }
             _ => None,
         };
         NodeStatus {
@@ -378,9 +527,18 @@ impl Engine {
             wanted: self.state.wanted(key),
             range,
             serving: node.serving,
-            instances: node.instances.iter().filter_map(|key| self.instance(*key)).map(|instance| self.instance_status(instance)).collect(),
+            instances: node
+                .instances
+                .iter()
+                .filter_map(|key| self.instance(*key))
+                .map(|instance| self.instance_status(instance))
+                .collect(),
             deferred: self.nodes[key.index()].deferred.clone(),
-            dependencies: node.dependencies.iter().map(|dependee| self.state.node(*dependee).name.clone()).collect(),
+            dependencies: node
+                .dependencies
+                .iter()
+                .map(|dependee| self.state.node(*dependee).name.clone())
+                .collect(),
         }
     }
 
@@ -403,7 +561,9 @@ impl Engine {
             phase,
             since: instance.phase_since,
             ready_at: instance.ready_at,
-            provider: self.provider_for(instance).map(|provider| self.state.providers[provider.index()].clone()),
+            provider: self
+                .provider_for(instance)
+                .map(|provider| self.state.providers[provider.index()].clone()),
             resource: instance.resource.clone(),
             addresses: instance.addresses.clone(),
             waiting: self.waiting(instance),

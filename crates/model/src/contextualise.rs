@@ -57,8 +57,14 @@ impl std::error::Error for RenderError {}
 /// Renders what instances get. Implemented by the front-ends.
 pub trait Renderer: Send + Sync {
     /// Renders the resource section and the contextualisation of one instance.
-    fn render(&self, topology: &Topology, input: &RenderInput<'_>) -> Result<Rendered, RenderError>;
+    fn render(&self, topology: &Topology, input: &RenderInput<'_>)
+    -> Result<Rendered, RenderError>;
 
     /// Renders the health checks of one running instance.
-    fn probes(&self, topology: &Topology, input: &RenderInput<'_>, addresses: &Addresses) -> Result<ProbeSpec, RenderError>;
+    fn probes(
+        &self,
+        topology: &Topology,
+        input: &RenderInput<'_>,
+        addresses: &Addresses,
+    ) -> Result<ProbeSpec, RenderError>;
 }

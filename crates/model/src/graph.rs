@@ -76,7 +76,8 @@ fn cycle_within(edges: &[Vec<usize>], component: &[usize]) -> Vec<usize> {
                 let mut path = vec![node];
                 let mut current = node;
                 while current != start {
-                    current = previous[current].expect("every queued node but the start has a predecessor");
+                    current = previous[current]
+                        .expect("every queued node but the start has a predecessor");
                     path.push(current);
                 }
                 path.reverse();
@@ -131,20 +132,31 @@ mod tests {
 
     #[test]
     fn cycles_are_named_by_a_path() {
-        assert_eq!(cycles(&[vec![1], vec![2], vec![0], vec![0]]), vec![vec![0, 1, 2]]);
+        assert_eq!(
+            cycles(&[vec![1], vec![2], vec![0], vec![0]]),
+            vec![vec![0, 1, 2]]
+        );
         assert_eq!(cycles(&[vec![0], vec![]]), vec![vec![0]]);
         assert_eq!(cycles(&[vec![1], vec![]]), Vec::<Vec<usize>>::new());
     }
 
     #[test]
     fn levels_are_longest_paths() {
-        assert_eq!(levels(&[vec![], vec![0], vec![0, 1]]), vec![Some(0), Some(1), Some(2)]);
-        assert_eq!(levels(&[vec![1], vec![0], vec![]]), vec![None, None, Some(0)]);
+        assert_eq!(
+            levels(&[vec![], vec![0], vec![0, 1]]),
+            vec![Some(0), Some(1), Some(2)]
+        );
+        assert_eq!(
+            levels(&[vec![1], vec![0], vec![]]),
+            vec![None, None, Some(0)]
+        );
     }
 
     #[test]
     fn a_chain_of_a_hundred_thousand_does_not_exhaust_the_stack() {
-        let edges: Vec<Vec<usize>> = (0..100_000).map(|node| if node == 0 { vec![] } else { vec![node - 1] }).collect();
+        let edges: Vec<Vec<usize>> = (0..100_000)
+            .map(|node| if node == 0 { vec![] } else { vec![node - 1] })
+            .collect();
         assert!(cycles(&edges).is_empty());
         assert_eq!(levels(&edges)[99_999], Some(99_999));
     }

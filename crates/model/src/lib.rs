@@ -10,6 +10,7 @@ pub mod topology;
 
 pub use contextualise::{RenderError, RenderInput, Rendered, Renderer};
 pub use topology::{
-    AddressChange, Contextualisation, CountRange, Definition, Dependency, Health, Implementation, Mapping, MysqlCheck, Node, NodeFingerprint,
-    NodeIndex, Topology, TopologyError, TopologyParts, UpdateLimits,
+    AddressChange, Contextualisation, CountRange, Definition, Dependency, Health, Implementation,
+    Mapping, MysqlCheck, Node, NodeFingerprint, NodeIndex, Topology, TopologyError, TopologyParts,
+    UpdateLimits,
 };

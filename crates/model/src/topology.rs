@@ -86,7 +86,11 @@ pub struct UpdateLimits {
 impl Default for UpdateLimits {
     /// Replaces one after another, each only after its predecessor's successor is ready.
     fn default() -> Self {
-        Self { unavailable_max: 1, surge_max: 0, refuse_replacement: false }
+        Self {
+            unavailable_max: 1,
+            surge_max: 0,
+            refuse_replacement: false,
+        }
     }
 }
 
@@ -133,7 +137,12 @@ pub struct MysqlCheck {
 
 impl fmt::Debug for MysqlCheck {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("MysqlCheck").field("name", &self.name).field("user", &self.user).field("password", &"***").finish()
+        formatter
+            .debug_struct("MysqlCheck")
+            .field("name", &self.name)
+            .field("user", &self.user)
+            .field("password", &"***")
+            .finish()
     }
 }
 
@@ -155,7 +164,13 @@ pub struct Health {
 impl Default for Health {
     /// Returns Occopus's defaults: ping only, 600 s.
     fn default() -> Self {
-        Self { ping: true, ports: Vec::new(), urls: Vec::new(), mysql_databases: Vec::new(), timeout: Millis::from_secs(600) }
+        Self {
+            ping: true,
+            ports: Vec::new(),
+            urls: Vec::new(),
+            mysql_databases: Vec::new(),
+            timeout: Millis::from_secs(600),
+        }
     }
 }
 
@@ -184,7 +199,9 @@ pub struct Definition {
 }
 
 /// What of a node is part of its instances: if it changes, they are outdated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct NodeFingerprint {
     /// Provider and rendered resource section.
     pub resource: Fingerprint,
@@ -255,10 +272,20 @@ impl fmt::Display for TopologyError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DuplicateName(name) => write!(formatter, "node `{name}` is defined twice"),
-            Self::DanglingReference(name) => write!(formatter, "node `{name}` refers to something that does not exist"),
+            Self::DanglingReference(name) => write!(
+                formatter,
+                "node `{name}` refers to something that does not exist"
+            ),
             Self::NoCandidate(name) => write!(formatter, "node `{name}` has no implementation"),
-            Self::EmptyCountRange(name) => write!(formatter, "node `{name}` has a minimum count above its maximum"),
-            Self::Cycle(names) => write!(formatter, "nodes wait for each other: {}", names.join(" -> ")),
+            Self::EmptyCountRange(name) => write!(
+                formatter,
+                "node `{name}` has a minimum count above its maximum"
+            ),
+            Self::Cycle(names) => write!(
+                formatter,
+                "nodes wait for each other: {}",
+                names.join(" -> ")
+            ),
         }
     }
 }
@@ -294,34 +321,86 @@ struct StoredTopology {
 impl TryFrom<StoredTopology> for Topology {
     type Error = TopologyError;
     fn try_from(stored: StoredTopology) -> Result<Self, TopologyError> {
-        let StoredTopology { name, user_id, variables, definitions, nodes } = stored;
+        let StoredTopology {
+            name,
+            user_id,
+            variables,
+            definitions,
+            nodes,
+        } = stored;
         Self::build(name, user_id, variables, definitions, nodes)
     }
 }
 
 impl From<Topology> for StoredTopology {
     fn from(topology: Topology) -> Self {
-        let Topology { name, user_id, variables, definitions, nodes, .. } = topology;
-        Self { name, user_id, variables, definitions, nodes }
+        let Topology {
+            name,
+            user_id,
+            variables,
+            definitions,
+            nodes,
+            ..
+        } = topology;
+        Self {
+            name,
+            user_id,
+            variables,
+            definitions,
+            nodes,
+        }
     }
 }
 
 impl Topology {
     /// Checks the parts and derives levels, heights and dependants.
     pub fn new(parts: TopologyParts) -> Result<Self, TopologyError> {
-        Self::build(parts.name, parts.user_id, parts.variables, Arc::new(parts.definitions), parts.nodes)
+        Self::build(
+            parts.name,
+            parts.user_id,
+            parts.variables,
+            Arc::new(parts.definitions),
+            parts.nodes,
+        )
     }
 
-    fn build(name: String, user_id: Value, variables: Value, definitions: Arc<Vec<Definition>>, nodes: Vec<Node>) -> Result<Self, TopologyError> {
+    fn build(
+        name: String,
+        user_id: Value,
+        variables: Value,
+        definitions: Arc<Vec<Definition>>,
+        nodes: Vec<Node>,
+    ) -> Result<Self, TopologyError> {
         check_nodes(&definitions, &nodes)?;
-        let edges: Vec<Vec<usize>> =
-            nodes.iter().map(|node| node.dependencies.iter().map(|dependency| dependency.on.index()).collect()).collect();
+        let edges: Vec<Vec<usize>> = nodes
+            .iter()
+            .map(|node| {
+                node.dependencies
+                    .iter()
+                    .map(|dependency| dependency.on.index())
+                    .collect()
+            })
+            .collect();
         let levels = all_levels(&edges).ok_or_else(|| cycle_error(&edges, &nodes))?;
         let reverse = graph::reverse(&edges);
-        let heights = all_levels(&reverse).expect("a graph without cycles has none when its edges are turned round");
-        let dependents = reverse.into_iter().map(|list| list.into_iter().map(node_index).collect()).collect();
+        let heights = all_levels(&reverse)
+            .expect("a graph without cycles has none when its edges are turned round");
+        let dependents = reverse
+            .into_iter()
+            .map(|list| list.into_iter().map(node_index).collect())
+            .collect();
         let fingerprint = fingerprint(&name, &definitions, &nodes);
-        Ok(Self { name, user_id, variables, definitions, nodes, levels, heights, dependents, fingerprint })
+        Ok(Self {
+            name,
+            user_id,
+            variables,
+            definitions,
+            nodes,
+            levels,
+            heights,
+            dependents,
+            fingerprint,
+        })
     }
 
     /// Returns the infrastructure's name.
@@ -361,7 +440,10 @@ impl Topology {
 
     /// Finds a node by name, in linear time.
     pub fn find(&self, name: &str) -> Option<NodeIndex> {
-        self.nodes.iter().position(|node| node.name == name).map(node_index)
+        self.nodes
+            .iter()
+            .position(|node| node.name == name)
+            .map(node_index)
     }
 
     /// Returns the definition of a node.
@@ -372,7 +454,9 @@ impl Topology {
     /// Returns a candidate implementation of a node.
     pub fn candidate(&self, index: NodeIndex, candidate: usize) -> Option<&Implementation> {
         let implementation = *self.node(index).candidates.get(candidate)?;
-        self.definition_of(index).implementations.get(implementation as usize)
+        self.definition_of(index)
+            .implementations
+            .get(implementation as usize)
     }
 
     /// Returns the longest chain of dependencies below a node: 0 for one that waits for nothing.
@@ -416,13 +500,24 @@ fn check_nodes(definitions: &[Definition], nodes: &[Node]) -> Result<(), Topolog
         if !names.insert(node.name.as_str()) {
             return Err(TopologyError::DuplicateName(node.name.clone()));
         }
-        let definition = definitions.get(node.definition as usize).ok_or_else(dangling)?;
+        let definition = definitions
+            .get(node.definition as usize)
+            .ok_or_else(dangling)?;
         if node.candidates.is_empty() || node.candidates.len() != node.fingerprints.len() {
             return Err(TopologyError::NoCandidate(node.name.clone()));
         }
-        let targets = node.dependencies.iter().map(|dependency| dependency.on).chain(node.references.iter().copied());
-        if node.candidates.iter().any(|&candidate| candidate as usize >= definition.implementations.len())
-            || targets.into_iter().any(|target| target.index() >= nodes.len())
+        let targets = node
+            .dependencies
+            .iter()
+            .map(|dependency| dependency.on)
+            .chain(node.references.iter().copied());
+        if node
+            .candidates
+            .iter()
+            .any(|&candidate| candidate as usize >= definition.implementations.len())
+            || targets
+                .into_iter()
+                .any(|target| target.index() >= nodes.len())
         {
             return Err(dangling());
         }
@@ -434,12 +529,19 @@ fn check_nodes(definitions: &[Definition], nodes: &[Node]) -> Result<(), Topolog
 }
 
 fn all_levels(edges: &[Vec<usize>]) -> Option<Vec<u32>> {
-    graph::levels(edges).into_iter().map(|level| level.and_then(|level| u32::try_from(level).ok())).collect()
+    graph::levels(edges)
+        .into_iter()
+        .map(|level| level.and_then(|level| u32::try_from(level).ok()))
+        .collect()
 }
 
 fn cycle_error(edges: &[Vec<usize>], nodes: &[Node]) -> TopologyError {
     let path = graph::cycles(edges).into_iter().next().unwrap_or_default();
-    TopologyError::Cycle(path.into_iter().map(|node| nodes[node].name.clone()).collect())
+    TopologyError::Cycle(
+        path.into_iter()
+            .map(|node| nodes[node].name.clone())
+            .collect(),
+    )
 }
 
 fn fingerprint(name: &str, definitions: &[Definition], nodes: &[Node]) -> Fingerprint {
@@ -447,16 +549,28 @@ fn fingerprint(name: &str, definitions: &[Definition], nodes: &[Node]) -> Finger
     builder.text(name);
     let health: Vec<Fingerprint> = definitions.iter().map(health_fingerprint).collect();
     for node in nodes {
-        builder.text(&node.name).number(u64::from(node.count.min)).number(u64::from(node.count.max));
+        builder
+            .text(&node.name)
+            .number(u64::from(node.count.min))
+            .number(u64::from(node.count.max));
         for print in &node.fingerprints {
-            builder.piece(b'r', &print.resource.0.to_be_bytes()).piece(b'c', &print.context.0.to_be_bytes());
+            builder
+                .piece(b'r', &print.resource.0.to_be_bytes())
+                .piece(b'c', &print.context.0.to_be_bytes());
         }
         for dependency in &node.dependencies {
-            builder.number(u64::from(dependency.on.0)).number(dependency.on_address_change.map_or(0, |change| change as u64 + 1));
+            builder.number(u64::from(dependency.on.0)).number(
+                dependency
+                    .on_address_change
+                    .map_or(0, |change| change as u64 + 1),
+            );
         }
         builder.piece(b'h', &health[node.definition as usize].0.to_be_bytes());
         let update = node.update;
-        builder.number(u64::from(update.unavailable_max)).number(u64::from(update.surge_max)).number(u64::from(update.refuse_replacement));
+        builder
+            .number(u64::from(update.unavailable_max))
+            .number(u64::from(update.surge_max))
+            .number(u64::from(update.refuse_replacement));
     }
     builder.finish()
 }
@@ -465,8 +579,15 @@ fn fingerprint(name: &str, definitions: &[Definition], nodes: &[Node]) -> Finger
 /// is a change of the intent, but not of the instances.
 fn health_fingerprint(definition: &Definition) -> Fingerprint {
     let mut builder = FingerprintBuilder::default();
-    for health in definition.implementations.iter().map(|implementation| &implementation.health) {
-        builder.number(u64::from(health.ping)).number(health.timeout.0).number(health.ports.len() as u64);
+    for health in definition
+        .implementations
+        .iter()
+        .map(|implementation| &implementation.health)
+    {
+        builder
+            .number(u64::from(health.ping))
+            .number(health.timeout.0)
+            .number(health.ports.len() as u64);
         for port in &health.ports {
             builder.number(u64::from(*port));
         }
@@ -475,7 +596,10 @@ fn health_fingerprint(definition: &Definition) -> Fingerprint {
             builder.text(url);
         }
         for database in &health.mysql_databases {
-            builder.text(&database.name).text(&database.user).text(&database.password);
+            builder
+                .text(&database.name)
+                .text(&database.user)
+                .text(&database.password);
         }
     }
     builder.finish()
@@ -512,38 +636,95 @@ mod tests {
             variables: Value::Null,
             filter: Value::Null,
             scaling: Value::Null,
-            dependencies: on.iter().map(|&on| Dependency { on: NodeIndex(on), on_address_change: None, mappings: vec![] }).collect(),
+            dependencies: on
+                .iter()
+                .map(|&on| Dependency {
+                    on: NodeIndex(on),
+                    on_address_change: None,
+                    mappings: vec![],
+                })
+                .collect(),
             references: vec![],
             update: UpdateLimits::default(),
         }
     }
 
     fn build(nodes: Vec<Node>) -> Result<Topology, TopologyError> {
-        let definitions = vec![Definition { name: "worker".to_owned(), implementations: vec![Implementation::default()] }];
-        Topology::new(TopologyParts { name: "demo".to_owned(), definitions, nodes, ..TopologyParts::default() })
+        let definitions = vec![Definition {
+            name: "worker".to_owned(),
+            implementations: vec![Implementation::default()],
+        }];
+        Topology::new(TopologyParts {
+            name: "demo".to_owned(),
+            definitions,
+            nodes,
+            ..TopologyParts::default()
+        })
     }
 
     #[test]
     fn levels_and_heights_run_both_ways() {
-        let topology = build(vec![node("base", &[]), node("middle", &[0]), node("top", &[1, 0])]).expect("valid");
-        assert_eq!(topology.indices().map(|node| topology.level(node)).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(topology.indices().map(|node| topology.height(node)).collect::<Vec<_>>(), [2, 1, 0]);
-        assert_eq!(topology.dependents(NodeIndex(0)), [NodeIndex(1), NodeIndex(2)]);
+        let topology = build(vec![
+            node("base", &[]),
+            node("middle", &[0]),
+            node("top", &[1, 0]),
+        ])
+        .expect("valid");
+        assert_eq!(
+            topology
+                .indices()
+                .map(|node| topology.level(node))
+                .collect::<Vec<_>>(),
+            [0, 1, 2]
+        );
+        assert_eq!(
+            topology
+                .indices()
+                .map(|node| topology.height(node))
+                .collect::<Vec<_>>(),
+            [2, 1, 0]
+        );
+        assert_eq!(
+            topology.dependents(NodeIndex(0)),
+            [NodeIndex(1), NodeIndex(2)]
+        );
     }
 
     #[test]
     fn broken_rules_are_refused_at_the_boundary() {
-        assert_eq!(build(vec![node("a", &[]), node("a", &[])]), Err(TopologyError::DuplicateName("a".to_owned())));
-        assert_eq!(build(vec![node("a", &[7])]), Err(TopologyError::DanglingReference("a".to_owned())));
-        assert_eq!(build(vec![node("a", &[1]), node("b", &[0])]), Err(TopologyError::Cycle(vec!["a".to_owned(), "b".to_owned()])));
+        assert_eq!(
+            build(vec![node("a", &[]), node("a", &[])]),
+            Err(TopologyError::DuplicateName("a".to_owned()))
+        );
+        assert_eq!(
+            build(vec![node("a", &[7])]),
+            Err(TopologyError::DanglingReference("a".to_owned()))
+        );
+        assert_eq!(
+            build(vec![node("a", &[1]), node("b", &[0])]),
+            Err(TopologyError::Cycle(vec!["a".to_owned(), "b".to_owned()]))
+        );
     }
 
     #[test]
     fn variables_merge_deeply_and_lists_are_replaced() {
-        let map = |pairs: &[(&str, Value)]| Value::Map(pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect());
-        let under = map(&[("a", map(&[("x", 1.into()), ("y", 2.into())])), ("l", Value::List(vec![1.into()]))]);
+        let map = |pairs: &[(&str, Value)]| {
+            Value::Map(
+                pairs
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), value.clone()))
+                    .collect(),
+            )
+        };
+        let under = map(&[
+            ("a", map(&[("x", 1.into()), ("y", 2.into())])),
+            ("l", Value::List(vec![1.into()])),
+        ]);
         let over = map(&[("a", map(&[("y", 3.into())])), ("l", Value::List(vec![]))]);
-        let merged = map(&[("a", map(&[("x", 1.into()), ("y", 3.into())])), ("l", Value::List(vec![]))]);
+        let merged = map(&[
+            ("a", map(&[("x", 1.into()), ("y", 3.into())])),
+            ("l", Value::List(vec![])),
+        ]);
         assert_eq!(merge(&under, &over), merged);
     }
 

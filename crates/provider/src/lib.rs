@@ -5,11 +5,16 @@
 //! batching and bounds are the engine's. Architecture invariant: a provider
 //! never sees the engine, and never touches a resource without our tag.
 
+pub mod conformance;
+
 use std::future::Future;
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
-use zenekar_base::{Capabilities, InfrastructureId, InstanceTag, ProbeResult, ProbeSpec, ProviderError, ResourceId, ResourceView, Token};
+use zenekar_base::{
+    Capabilities, InfrastructureId, InstanceTag, ProbeResult, ProbeSpec, ProviderError, ResourceId,
+    ResourceView, Token,
+};
 use zenekar_model::Rendered;
 
 /// The future of a provider call. Dropping it cancels the waiting, not
@@ -74,14 +79,27 @@ pub trait Provider: Send + Sync {
     fn create(&self, request: CreateRequest) -> Call<'_, ResourceView>;
 
     /// Looks at resources of one infrastructure.
-    fn observe(&self, infrastructure: InfrastructureId, scope: ObserveScope) -> Call<'_, Vec<ResourceView>>;
+    fn observe(
+        &self,
+        infrastructure: InfrastructureId,
+        scope: ObserveScope,
+    ) -> Call<'_, Vec<ResourceView>>;
 
     /// Deletes a resource; repeating it is harmless.
     fn delete(&self, infrastructure: InfrastructureId, resource: ResourceId) -> Call<'_, Deleted>;
 
     /// Contextualises a running instance again. Only called where the capabilities allow it.
-    fn recontextualise(&self, infrastructure: InfrastructureId, request: RecontextualiseRequest) -> Call<'_, ()>;
+    fn recontextualise(
+        &self,
+        infrastructure: InfrastructureId,
+        request: RecontextualiseRequest,
+    ) -> Call<'_, ()>;
 
     /// Checks an instance's health from a place that can reach it.
-    fn probe(&self, infrastructure: InfrastructureId, resource: ResourceId, spec: ProbeSpec) -> Call<'_, ProbeResult>;
+    fn probe(
+        &self,
+        infrastructure: InfrastructureId,
+        resource: ResourceId,
+        spec: ProbeSpec,
+    ) -> Call<'_, ProbeResult>;
 }

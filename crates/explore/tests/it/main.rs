@@ -1,0 +1,3 @@
+//! Simulated lives of infrastructures.
+
+mod lives;
