@@ -1,0 +1,282 @@
+//! The suite that every provider has to pass.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use zenekar_base::{
+    Capabilities, ErrorClass, InfrastructureId, Millis, ProbeResult, ProbeSpec, ProviderError,
+    ResourceId, ResourceView, Token,
+};
+use zenekar_provider::conformance::{Failure, Report, Setup, run};
+use zenekar_provider::{
+    Call, CreateRequest, Deleted, ObserveScope, Provider, RecontextualiseRequest,
+};
+use zenekar_provider_sim::{SimClock, SimProvider};
+use zenekar_simcloud::Settings;
+
+use crate::support::{JumpClock, block_on, open, rendered, write_settings};
+
+fn check(settings: &Settings) -> Report {
+    check_with(settings, None).unwrap_or_else(|failure| panic!("seed {}: {failure}", settings.seed))
+}
+
+fn check_with(settings: &Settings, defect: Option<Defect>) -> Result<Report, Failure> {
+    let directory = tempfile::tempdir().expect("a directory");
+    write_settings(directory.path(), settings);
+    let clock = JumpClock::at(1_000);
+    let provider = open(directory.path(), &clock);
+    let defective = Defective {
+        provider: &provider,
+        defect,
+        calls: AtomicU32::new(0),
+    };
+    let setup = Setup {
+        provider: &defective,
+        pause: &*clock,
+        infrastructure: InfrastructureId::new("conformance"),
+        foreign: InfrastructureId::new("foreign"),
+        rendered: rendered(),
+        probe: ProbeSpec {
+            ping: true,
+            ..ProbeSpec::default()
+        },
+        poll: Millis::from_secs(2),
+        ready_max: Millis::from_secs(300),
+    };
+    let report = block_on(run(&setup))?;
+    let left = provider
+        .with_files(|files| files.overview(clock.now()))
+        .expect("readable")
+        .resources;
+    assert_eq!(left, [], "seed {}: the suite cleans up", settings.seed);
+    Ok(report)
+}
+
+/// A way to break the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Defect {
+    IgnoresTokens,
+    IgnoresParameters,
+    ListsNothing,
+    ListsForeign,
+    DeletesForeign,
+    InventsUnknown,
+    NeverHealthy,
+    ProbesNothing,
+    IgnoresRevisions,
+    DeletesNothing,
+    RefusesRepeatedDelete,
+}
+
+/// A provider with a defect; without one it passes everything on.
+struct Defective<'a> {
+    provider: &'a SimProvider,
+    defect: Option<Defect>,
+    calls: AtomicU32,
+}
+
+impl Defective<'_> {
+    fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+}
+
+fn own() -> InfrastructureId {
+    InfrastructureId::new("conformance")
+}
+
+impl Provider for Defective<'_> {
+    fn name(&self) -> &str {
+        self.provider.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.provider.capabilities()
+    }
+
+    fn create(&self, mut request: CreateRequest) -> Call<'_, ResourceView> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.has(Defect::IgnoresTokens) {
+            request.token = Token::new(format!("{call}"));
+        }
+        if self.has(Defect::IgnoresParameters) {
+            request.rendered = rendered();
+        }
+        self.provider.create(request)
+    }
+
+    fn observe(
+        &self,
+        infrastructure: InfrastructureId,
+        scope: ObserveScope,
+    ) -> Call<'_, Vec<ResourceView>> {
+        Box::pin(async move {
+            let asked = match &scope {
+                ObserveScope::All => Vec::new(),
+                ObserveScope::Resources(resources) => resources.clone(),
+            };
+            let whose = if self.has(Defect::ListsForeign) {
+                own()
+            } else {
+                infrastructure
+            };
+            let mut views = self.provider.observe(whose, scope.clone()).await?;
+            if self.has(Defect::ListsNothing) && scope == ObserveScope::All {
+                views.clear();
+            }
+            if self.has(Defect::IgnoresRevisions) {
+                for view in &mut views {
+                    view.revision = view.revision.min(1);
+                }
+            }
+            if self.has(Defect::InventsUnknown) && views.len() < asked.len() && !views.is_empty() {
+                let invented = asked
+                    .into_iter()
+                    .find(|id| views.iter().all(|view| view.resource != *id));
+                views.push(ResourceView {
+                    resource: invented.expect("one is missing"),
+                    ..views[0].clone()
+                });
+            }
+            Ok(views)
+        })
+    }
+
+    fn delete(&self, infrastructure: InfrastructureId, resource: ResourceId) -> Call<'_, Deleted> {
+        if self.has(Defect::DeletesNothing) {
+            return Box::pin(async { Ok(Deleted::Gone) });
+        }
+        let foreign = infrastructure != own();
+        let whose = if self.has(Defect::DeletesForeign) {
+            own()
+        } else {
+            infrastructure
+        };
+        Box::pin(async move {
+            match self.provider.delete(whose, resource).await? {
+                Deleted::Gone if self.has(Defect::RefusesRepeatedDelete) => {
+                    Err(ProviderError::new(ErrorClass::NotFound, "not found"))
+                }
+                _ if foreign => Ok(Deleted::Gone),
+                deleted => Ok(deleted),
+            }
+        })
+    }
+
+    fn recontextualise(
+        &self,
+        infrastructure: InfrastructureId,
+        request: RecontextualiseRequest,
+    ) -> Call<'_, ()> {
+        self.provider.recontextualise(infrastructure, request)
+    }
+
+    fn probe(
+        &self,
+        infrastructure: InfrastructureId,
+        resource: ResourceId,
+        spec: ProbeSpec,
+    ) -> Call<'_, ProbeResult> {
+        Box::pin(async move {
+            match self.provider.probe(infrastructure, resource, spec).await {
+                Ok(ProbeResult::Healthy) if self.has(Defect::NeverHealthy) => {
+                    Ok(ProbeResult::Unhealthy("no".to_owned()))
+                }
+                Err(_) if self.has(Defect::ProbesNothing) => {
+                    Ok(ProbeResult::Unhealthy("no".to_owned()))
+                }
+                other => other,
+            }
+        })
+    }
+}
+
+#[test]
+fn every_defect_is_found_by_the_check_for_it() {
+    let found = [
+        (
+            Defect::IgnoresTokens,
+            "a create call returns its instance, and so does its repetition",
+        ),
+        (
+            Defect::IgnoresParameters,
+            "a token with other parameters does not create",
+        ),
+        (
+            Defect::ListsNothing,
+            "lists and batches show what was created",
+        ),
+        (Defect::InventsUnknown, "what does not exist is left out"),
+        (
+            Defect::ListsForeign,
+            "another infrastructure is invisible and untouchable",
+        ),
+        (
+            Defect::DeletesForeign,
+            "another infrastructure is invisible and untouchable",
+        ),
+        (
+            Defect::NeverHealthy,
+            "an instance gets an address and healthy",
+        ),
+        (Defect::ProbesNothing, "a probe of nothing is not found"),
+        (
+            Defect::IgnoresRevisions,
+            "a contextualisation in place counts once",
+        ),
+        (
+            Defect::DeletesNothing,
+            "a create call returns its instance, and so does its repetition",
+        ),
+        (
+            Defect::RefusesRepeatedDelete,
+            "a create call returns its instance, and so does its repetition",
+        ),
+    ];
+    for (defect, check) in found {
+        let failure =
+            check_with(&Settings::calm(), Some(defect)).expect_err(&format!("{defect:?} is found"));
+        assert_eq!(failure.check, check, "{defect:?}: {failure}");
+    }
+}
+
+#[test]
+fn a_calm_cloud_conforms() {
+    let report = check(&Settings::calm());
+    assert_eq!((report.passed.len(), report.skipped.len()), (11, 0));
+}
+
+#[test]
+fn a_typical_and_a_hostile_cloud_conform_whatever_the_seed() {
+    for seed in 0..20 {
+        for settings in [Settings::typical(), Settings::hostile()] {
+            let report = check(&Settings { seed, ..settings });
+            assert_eq!(report.skipped, Vec::<&str>::new());
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_files() {
+    let files = |seed: u64| {
+        let directory = tempfile::tempdir().expect("a directory");
+        write_settings(
+            directory.path(),
+            &Settings {
+                seed,
+                ..Settings::hostile()
+            },
+        );
+        let clock = JumpClock::at(0);
+        let provider = open(directory.path(), &clock);
+        block_on(async {
+            for key in 0..50 {
+                // Failures are part of what has to be the same.
+                let _ = provider.create(crate::support::request(key)).await;
+            }
+        });
+        drop(provider);
+        std::fs::read(directory.path().join("inputs-0.jsonl")).expect("the log")
+    };
+    assert_eq!(files(1), files(1));
+    assert_ne!(files(1), files(2));
+}

@@ -1,0 +1,6 @@
+//! Tests of provider `sim` through its public interface.
+
+mod conformance;
+mod files;
+mod provider;
+mod support;
