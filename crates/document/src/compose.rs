@@ -249,8 +249,12 @@ impl<'t> Composer<'_, '_, 't> {
             .unwrap_or("");
         if value.is_empty() && style == Style::Plain {
             // The parser names the indicator before an empty value, or what comes after it.
-            let after = matches!(written, ":" | "-" | "," | "?");
-            let at = if after { end } else { start };
+            let bytes = self.pass.original.as_bytes();
+            let indicator = matches!(bytes.get(start as usize), Some(b':' | b'-' | b'?'));
+            let alone = bytes.get(start as usize + 1).is_none_or(|next| {
+                next.is_ascii_whitespace() || matches!(next, b',' | b'}' | b']')
+            });
+            let at = if indicator && alone { start + 1 } else { start };
             return (at, at);
         }
         (start, start + to_u32(written.trim_end().len()))

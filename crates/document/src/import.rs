@@ -230,7 +230,7 @@ fn locate(root: &Path, folder: &Path, path: &Path, named: &Path, span: Span) -> 
             format!("the include `{}` leaves the project folder", path.display()),
         )
         .labelled(span, "leads out by `..`")
-        .help(format!("the project folder is `{}`", shown(folder)));
+        .help(format!("the project folder is `{}`", root.display()));
         return Err(boxed(diagnostic));
     }
     let canonical = base
@@ -261,14 +261,6 @@ fn locate(root: &Path, folder: &Path, path: &Path, named: &Path, span: Span) -> 
         ));
     }
     Ok(canonical)
-}
-
-fn shown(folder: &Path) -> String {
-    if folder == Path::new(".") {
-        "the folder of the descriptor".to_owned()
-    } else {
-        folder.display().to_string()
-    }
 }
 
 fn unreachable_file(

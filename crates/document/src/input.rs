@@ -186,7 +186,7 @@ mod tests {
     }
 
     /// Returns all events up to the first error.
-    fn events<'t, T: Input>(parser: Parser<'t, T>) -> Seen<'t> {
+    fn events<T: Input>(parser: Parser<'_, T>) -> Seen<'_> {
         let mut seen = Seen::new();
         for event in parser {
             let failed = event.is_err();

@@ -2,8 +2,8 @@
 
 use crate::tree::Style;
 
-/// Returns the byte of `written`, the text of a scalar with its quotes or its
-/// block header, at which byte `byte` of its `value` was written.
+/// Returns the byte of `written`, the text of a scalar with its quotes but
+/// without a block header, at which byte `byte` of its `value` was written.
 ///
 /// Both texts have the same characters in the same order but for white space
 /// and escapes; so the two are walked side by side, and white space is only
@@ -24,12 +24,11 @@ pub(crate) fn find(written: &str, style: Style, value: &str, byte: usize) -> usi
     written.floor_char_boundary(at)
 }
 
-/// Returns where the text begins after an opening quote or a block header.
+/// Returns where the text begins after an opening quote.
 fn content_start(written: &str, style: Style) -> usize {
     match style {
         Style::SingleQuoted | Style::DoubleQuoted => written.len().min(1),
-        Style::Literal | Style::Folded => written.find('\n').map_or(written.len(), |at| at + 1),
-        Style::Plain | Style::File => 0,
+        Style::Plain | Style::Literal | Style::Folded | Style::File => 0,
     }
 }
 
@@ -128,19 +127,13 @@ mod tests {
         );
         check("'it''s {{ x'", Style::SingleQuoted, "it's {{ x", "{{", "{{");
         check(
-            "|\n    one\n      two\n    {{ x",
+            "one\n      two\n    {{ x",
             Style::Literal,
             "one\n  two\n{{ x",
             "{{",
             "{{",
         );
-        check(
-            ">-\n  one\n  two {{\n",
-            Style::Folded,
-            "one two {{",
-            "{{",
-            "{{",
-        );
+        check("one\n  two {{\n", Style::Folded, "one two {{", "{{", "{{");
         check("one\n  two {{", Style::Plain, "one two {{", "two", "two");
     }
 

@@ -10,7 +10,7 @@ use zenekar_diagnostics::{Diagnostic, Span, codes::document as codes};
 use crate::compose::Pass;
 use crate::load::Loader;
 use crate::offsets::{Offsets, to_u32};
-use crate::syntax;
+use crate::syntax::{self, Mistake, indentation};
 use crate::tree::Document;
 
 /// How many mistakes of the syntax are looked for in one file.
@@ -59,20 +59,16 @@ impl Loader<'_> {
             self.roll_back(&before);
             let at = Offsets::new(&text).byte(error.marker().index()) as usize;
             let mistake = syntax::explain(&text, error.info(), at, self.file(source));
-            let line = mistake
-                .primary
-                .as_ref()
-                .map_or(at, |label| label.span.start as usize);
-            // The same mistake again means that too little was blanked out.
-            if !found.iter().any(|known| {
-                known.primary.as_ref().map(|label| label.span)
-                    == mistake.primary.as_ref().map(|label| label.span)
-            }) {
-                found.push(mistake);
+            let broken = broken_part(&text, &mistake, &blanked);
+            // The same line again means that too little was blanked out.
+            let line = line_at(&text, mistake.blame);
+            if !blanked
+                .iter()
+                .any(|known| known.start <= line.end && line.start <= known.end)
+            {
+                found.push(mistake.diagnostic);
             }
-            let Some(range) = broken_part(&text, line.min(at), &blanked) else {
-                break;
-            };
+            let Some(range) = broken else { break };
             text = Cow::Owned(blank(&text, &range));
             blanked.push(range);
         }
@@ -182,16 +178,17 @@ impl Loader<'_> {
 /// Returns the part to blank out for a mistake at `at`: the line with all that
 /// is indented below it, without its key; if that was blank already, the whole
 /// line, then the block around it.
-fn broken_part(text: &str, at: usize, blanked: &[Range<usize>]) -> Option<Range<usize>> {
-    let mut line = line_at(text, at.min(text.len()));
+fn broken_part(text: &str, mistake: &Mistake, blanked: &[Range<usize>]) -> Option<Range<usize>> {
+    let mut line = line_at(text, mistake.blame);
     // A mistake at the end of the text belongs to the last line with content.
     while text[line.clone()].trim().is_empty() && line.start > 0 {
         line = line_at(text, line.start - 1);
     }
     // What remains of a part that was blanked out before is to blame: go outwards.
-    let mut whole_lines = blanked
-        .iter()
-        .any(|range| range.start >= line.start && range.start <= line.end);
+    let mut whole_lines = !mistake.keeps_key
+        || blanked
+            .iter()
+            .any(|range| range.start >= line.start && range.start <= line.end);
     loop {
         let block = block_of(text, &line);
         let value = if whole_lines {
@@ -212,13 +209,10 @@ fn broken_part(text: &str, at: usize, blanked: &[Range<usize>]) -> Option<Range<
 }
 
 fn line_at(text: &str, at: usize) -> Range<usize> {
+    let at = text.floor_char_boundary(at);
     let start = text[..at].rfind('\n').map_or(0, |found| found + 1);
     let end = text[at..].find('\n').map_or(text.len(), |found| at + found);
     start..end.max(start)
-}
-
-fn indentation(line: &str) -> usize {
-    line.len() - line.trim_start_matches([' ', '\t']).len()
 }
 
 /// Returns a line with the deeper indented and blank lines after it.
@@ -244,7 +238,7 @@ fn value_start(line: &str) -> Option<usize> {
         at += indentation(&line[at..]);
     }
     let key = line[at..].find(": ").map(|found| at + found + 1);
-    let dash = (at > indentation(line)).then_some(at - 1);
+    let dash = (at > indentation(line)).then(|| at - 1);
     key.or(dash)
 }
 
