@@ -15,6 +15,8 @@ mod steps;
 mod summary;
 mod system;
 
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 pub use command::{Command, Options, USAGE};
@@ -42,6 +44,11 @@ impl Failure {
     }
 }
 
+/// Prints one line, and does not mind a reader that has gone.
+fn say(line: &dyn fmt::Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
 /// Runs one command and tells how it ended.
 pub fn run(arguments: &[String]) -> ExitCode {
     let command = match Command::parse(arguments) {
@@ -53,7 +60,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
     };
     let result = match command {
         Command::Help => {
-            println!("{USAGE}");
+            say(&USAGE);
             Ok(())
         }
         Command::Test(options) => steps::test(&options),

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::{Failure, Options, Summary, system};
+use crate::{Failure, Options, Summary, say, system};
 
 /// The package whose tests are the rules of the house.
 const TIDY_PACKAGE: &str = "zenekar-xtask";
@@ -16,8 +16,8 @@ pub(crate) fn test(options: &Options) -> Result<(), Failure> {
     system::prepare()?;
     let budget = if options.quick { "quick" } else { "full" };
     if options.quick {
-        println!(
-            "quick: the long searches over seeds and kill points are left out; `cargo xtask test` has them"
+        say(
+            &"quick: the long searches over seeds and kill points are left out; `cargo xtask test` has them",
         );
     }
     let mut steps = vec![("fmt", format(true)), ("lint", lint())];
@@ -39,7 +39,7 @@ pub(crate) fn test(options: &Options) -> Result<(), Failure> {
         ));
     }
     let result = report(&steps);
-    println!("{summary}");
+    say(&summary);
     result
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn tidy() -> Result<(), Failure> {
         "tidy",
         counted.map(|counted| counted.failed == 0 && counted.passed > 0),
     )]);
-    println!("{summary}");
+    say(&summary);
     result
 }
 
@@ -186,7 +186,7 @@ fn count_tests(name: &str, selection: &[&str], budget: &str) -> Result<Summary> 
         for line in BufReader::new(output).split(b'\n') {
             let line = line.context("cannot read the output of `cargo test`")?;
             let line = String::from_utf8_lossy(&line);
-            println!("{line}");
+            say(&line);
             summary.read(&line);
         }
     }
@@ -206,7 +206,7 @@ fn cargo(name: &str, arguments: &[&str]) -> Result<bool> {
 }
 
 fn announce(name: &str, arguments: &[&str]) {
-    println!("--- {name}: cargo {}", arguments.join(" "));
+    say(&format!("--- {name}: cargo {}", arguments.join(" ")));
 }
 
 /// Returns the cargo that runs this program, in the root of the workspace.
