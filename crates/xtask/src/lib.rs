@@ -4,11 +4,7 @@
 //! else, so that a developer runs the same ones. What can be a test is one: the
 //! rules of the house are in `tests/it` of this crate.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a build tool talks to the terminal"
-)]
+#![expect(clippy::print_stderr, reason = "a build tool talks to the terminal")]
 
 mod command;
 mod steps;
