@@ -3,14 +3,7 @@
 use super::Code;
 
 /// All codes of this block, in the order of their ids.
-pub static ALL: &[&Code] = &[&UNREADABLE, &NO_DEFINITIONS, &NOT_A_DESCRIPTION];
-
-/// Unreadable file.
-pub static UNREADABLE: Code = Code {
-    id: "ZK0501",
-    title: "unreadable file",
-    explanation: "The file could not be read; the message holds the reason of the operating system.",
-};
+pub static ALL: &[&Code] = &[&NO_DEFINITIONS, &NOT_A_DESCRIPTION];
 
 /// No node definitions.
 pub static NO_DEFINITIONS: Code = Code {
