@@ -189,8 +189,12 @@ fn broken_part(text: &str, mistake: &Mistake, blanked: &[Range<usize>]) -> Optio
         || blanked
             .iter()
             .any(|range| range.start >= line.start && range.start <= line.end);
+    let mut outwards = false;
     loop {
-        let block = block_of(text, &line);
+        let column = indentation(&text[line.clone()]);
+        // Lines that follow at the same wrong column are wrong for the same reason.
+        let siblings = mistake.diagnostic.code == &codes::INDENTATION && !outwards;
+        let block = block_of(text, &line, if siblings { column } else { column + 1 });
         let value = if whole_lines {
             None
         } else {
@@ -204,6 +208,7 @@ fn broken_part(text: &str, mistake: &Mistake, blanked: &[Range<usize>]) -> Optio
             whole_lines = true;
             continue;
         }
+        outwards = true;
         line = parent_line(text, &line)?;
     }
 }
@@ -215,14 +220,13 @@ fn line_at(text: &str, at: usize) -> Range<usize> {
     start..end.max(start)
 }
 
-/// Returns a line with the deeper indented and blank lines after it.
-fn block_of(text: &str, line: &Range<usize>) -> Range<usize> {
-    let column = indentation(&text[line.clone()]);
+/// Returns a line with the blank lines and those indented by at least `column_min` after it.
+fn block_of(text: &str, line: &Range<usize>, column_min: usize) -> Range<usize> {
     let mut end = line.end;
     while end < text.len() {
         let next = line_at(text, end + 1);
         let content = &text[next.clone()];
-        if !content.trim().is_empty() && indentation(content) <= column {
+        if !content.trim().is_empty() && indentation(content) < column_min {
             break;
         }
         end = next.end;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use zenekar_base::Value;
 use zenekar_diagnostics::{SourceMap, render_human};
-use zenekar_document::{Limits, Loaded, Project, Style, load_file, load_file_in};
+use zenekar_document::{Limits, Loaded, Project, Style, View, load_file, load_file_in};
 
 /// A project in a folder of its own, inside another folder with a secret.
 struct Files {
@@ -63,14 +63,8 @@ fn included_yaml_and_text_become_values_with_their_own_places() {
     let root = loaded.document.root().expect("not empty");
     let context = root.get("context").expect("a key");
     assert!(context.is_import());
-    assert_eq!(
-        context.get("inner").and_then(|inner| inner.as_str()),
-        Some("hello\n")
-    );
-    assert_eq!(
-        root.get("empty").map(|empty| empty.to_value()),
-        Some(Value::Null)
-    );
+    assert_eq!(context.get("inner").and_then(View::as_str), Some("hello\n"));
+    assert_eq!(root.get("empty").map(View::to_value), Some(Value::Null));
     let script = root.get("script").expect("a key");
     assert_eq!(script.scalar_style(), Style::File);
     let place = script.position_in(15);
@@ -85,7 +79,7 @@ fn included_yaml_and_text_become_values_with_their_own_places() {
     // Two includes of one file are two values; an alias of one is not.
     let same = root.get("same").expect("a key");
     assert_ne!(same.id(), context.id());
-    assert_eq!(root.get("alias").map(|alias| alias.id()), Some(same.id()));
+    assert_eq!(root.get("alias").map(View::id), Some(same.id()));
 }
 
 /// Includes that are refused or fail: name, descriptor, further files.
@@ -177,8 +171,8 @@ fn links_out_of_the_project_are_refused_and_links_inside_are_not() {
     insta::assert_snapshot!("links", files.findings(&Limits::default()));
     let (loaded, _) = files.load(&Limits::default());
     let root = loaded.document.root().expect("not empty");
-    assert_eq!(root.get("c").and_then(|inner| inner.as_str()), Some("x"));
-    assert!(root.get("a").is_some_and(|link| link.is_invalid()));
+    assert_eq!(root.get("c").and_then(View::as_str), Some("x"));
+    assert!(root.get("a").is_some_and(View::is_invalid));
 }
 
 #[test]

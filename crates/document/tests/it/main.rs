@@ -1,5 +1,6 @@
 //! Tests of the document reader through its public interface.
 
+mod corpus;
 mod includes;
 mod mistakes;
 mod robustness;

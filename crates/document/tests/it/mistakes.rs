@@ -60,6 +60,10 @@ const CASES: &[(&str, &str)] = &[
         "node:\n    name: db\n  type: mysql\n",
     ),
     (
+        "indentation_of_several",
+        "node:\n  name: db\n   type: mysql\n   scaling:\n     min: 1\n   filter: {}\nname: x\nname: y\n",
+    ),
+    (
         "key_without_colon",
         "infra_name: demo\nnodes\nuser_id: me\n",
     ),
@@ -285,4 +289,23 @@ fn brackets_without_end_neither_overflow_nor_take_long() {
             "{opening}"
         );
     }
+}
+
+/// Codes that a test asserts instead of showing them in a snapshot.
+const ASSERTED_CODES: [&str; 2] = ["ZK0135", "ZK0150"];
+
+#[test]
+fn every_code_of_documents_is_produced_by_a_test() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/snapshots");
+    let entries = std::fs::read_dir(folder).expect("the snapshots are part of the crate");
+    let shown: String = entries
+        .flatten()
+        .filter_map(|entry| std::fs::read_to_string(entry.path()).ok())
+        .collect();
+    let missing: Vec<&str> = zenekar_diagnostics::codes::document::ALL
+        .iter()
+        .map(|code| code.id)
+        .filter(|id| !shown.contains(&format!("[{id}]")) && !ASSERTED_CODES.contains(id))
+        .collect();
+    assert!(missing.is_empty(), "no test produces {missing:?}");
 }

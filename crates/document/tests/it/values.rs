@@ -18,7 +18,7 @@ fn read(text: &str) -> (Document, SourceMap) {
     (loaded.document, sources)
 }
 
-fn shown<'s>(sources: &'s SourceMap, span: Span) -> &'s str {
+fn shown(sources: &SourceMap, span: Span) -> &str {
     &sources.text(span.file)[span.start as usize..span.end as usize]
 }
 
@@ -111,9 +111,10 @@ fn keys_other_than_strings_have_text() {
 
 #[test]
 fn large_mappings_find_every_key() {
-    let text: String = (0..500)
-        .map(|number| format!("key-{number}: {number}\n"))
+    let lines: Vec<String> = (0..500)
+        .map(|number| format!("key-{number}: {number}"))
         .collect();
+    let text = lines.join("\n");
     let (document, _) = read(&text);
     let root = document.root().expect("not empty");
     for number in 0..500 {

@@ -1,0 +1,4 @@
+//! Tests of the registry and the renderers through their public interface.
+
+mod registry;
+mod renderers;
