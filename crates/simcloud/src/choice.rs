@@ -384,6 +384,12 @@ pub trait Chooser {
     /// are seeded by it, so that the result does not depend on how often and
     /// how far the cloud is advanced.
     fn begin(&mut self, _event: u64) {}
+
+    /// Says whether it looks at footprints. Who does not is handed empty ones,
+    /// which saves the better part of the cost of a large observe call.
+    fn wants_footprints(&self) -> bool {
+        true
+    }
 }
 
 /// Always takes the benign alternative.
@@ -393,6 +399,10 @@ pub struct Benign;
 impl Chooser for Benign {
     fn choose(&mut self, _kind: ChoiceKind, _alternatives: u32, _footprint: &Footprint) -> u32 {
         0
+    }
+
+    fn wants_footprints(&self) -> bool {
+        false
     }
 }
 
@@ -417,6 +427,10 @@ impl SeededChooser {
 impl Chooser for SeededChooser {
     fn begin(&mut self, event: u64) {
         self.random = Random::from_seed(self.settings.seed).child(event);
+    }
+
+    fn wants_footprints(&self) -> bool {
+        false
     }
 
     fn choose(&mut self, kind: ChoiceKind, alternatives: u32, _footprint: &Footprint) -> u32 {

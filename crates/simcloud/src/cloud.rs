@@ -134,7 +134,11 @@ impl SimCloud {
             };
             return self.schedule_reply(now, call, now, Err(error));
         }
-        let footprint = self.footprint(&request);
+        let footprint = if chooser.wants_footprints() {
+            self.footprint(&request)
+        } else {
+            Footprint::default()
+        };
         let enabled = Outcomes::enabled(kind, &self.settings.rates);
         let outcome = enabled.get(ask(
             chooser,
@@ -304,7 +308,7 @@ impl SimCloud {
         }
         let ties: Vec<_> = self.events.range(first..=(first.0, u64::MAX)).collect();
         let mut footprint = Footprint::default();
-        for (_, event) in &ties {
+        for (_, event) in ties.iter().filter(|_| chooser.wants_footprints()) {
             footprint.extend(self.event_footprint(event));
         }
         let count = u32::try_from(ties.len()).expect("the table of events is bounded");
@@ -440,8 +444,16 @@ impl SimCloud {
         }
     }
 
-    /// Returns what a change of one machine writes.
-    pub(crate) fn resource_footprint(&self, number: u32) -> Footprint {
+    /// Returns what a change of one machine writes, if the chooser looks at it.
+    pub(crate) fn change_footprint(&self, number: u32, chooser: &dyn Chooser) -> Footprint {
+        if chooser.wants_footprints() {
+            self.resource_footprint(number)
+        } else {
+            Footprint::default()
+        }
+    }
+
+    fn resource_footprint(&self, number: u32) -> Footprint {
         let mut footprint = Footprint::default();
         let identity = &self.resources[number as usize].identity;
         footprint.writes.extend([

@@ -152,7 +152,7 @@ impl SimCloud {
         create: &CreateInstance,
         chooser: &mut dyn Chooser,
     ) {
-        let footprint = self.resource_footprint(number);
+        let footprint = self.change_footprint(number, chooser);
         let rates = &self.settings.rates;
         let kind = ChoiceKind::Boot {
             failure: create.boot_failure.unwrap_or(rates.boot_failure),
@@ -207,7 +207,7 @@ impl SimCloud {
         self.change(at, number, |change| {
             change.state = Some(ResourceState::Running);
         });
-        let footprint = self.resource_footprint(number);
+        let footprint = self.change_footprint(number, chooser);
         let healthy_at = if fate == BootFate::NeverHealthy {
             Timestamp::MAX
         } else {
@@ -317,7 +317,9 @@ impl SimCloud {
             return Millis::ZERO;
         }
         let mut footprint = Footprint::default();
-        self.observe_footprint(infrastructure, scope, &mut footprint);
+        if chooser.wants_footprints() {
+            self.observe_footprint(infrastructure, scope, &mut footprint);
+        }
         let steps = u32::try_from(bound)
             .unwrap_or(u32::MAX)
             .min(self.settings.span_steps);
@@ -376,7 +378,7 @@ impl SimCloud {
                 self.change(at, number, |change| {
                     change.state = Some(ResourceState::Deleting);
                 });
-                let footprint = self.resource_footprint(number);
+                let footprint = self.change_footprint(number, chooser);
                 let span = self.span(
                     SpanKind::Deletion,
                     self.settings.spans.deletion,
@@ -469,7 +471,7 @@ impl SimCloud {
             return Ok(());
         }
         self.change(at, number, |change| change.revision = revision);
-        let footprint = self.resource_footprint(number);
+        let footprint = self.change_footprint(number, chooser);
         let alternatives = 1 + u32::from(self.settings.rates.never_healthy > 0);
         let healthy_at = match ask(
             chooser,
