@@ -18,6 +18,7 @@ mod plan;
 mod pump;
 mod record;
 pub mod settings;
+mod snapshot;
 mod state;
 mod status;
 
@@ -28,5 +29,6 @@ pub use engine::Engine;
 pub use plan::{Action, Cause, Plan, Step, When};
 pub use record::{Breakage, Doom, Entry, RECORD_VERSION, Record, SharedTopology};
 pub use settings::Settings;
+pub use snapshot::{SNAPSHOT_VERSION, Snapshot};
 pub use state::{Instance, Intent, NodeState, Phase, ProviderIndex, State};
 pub use status::{InstanceStatus, NodeStatus, Status, Verdict, Waiting};

@@ -613,7 +613,7 @@ impl Instance {
 }
 
 impl NodeState {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             index: None,
@@ -635,7 +635,7 @@ impl NodeState {
         self.broken -= u32::from(instance.counts() && instance.breakage.is_some());
     }
 
-    fn tally(&mut self, instance: &Instance) {
+    pub(crate) fn tally(&mut self, instance: &Instance) {
         self.counting += u32::from(instance.counts());
         self.serving += u32::from(instance.serves());
         self.broken += u32::from(instance.counts() && instance.breakage.is_some());

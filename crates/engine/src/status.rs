@@ -347,7 +347,9 @@ impl Engine {
         }
     }
 
-    fn is_converged(&self) -> bool {
+    /// Says whether what is wanted is there; unlike [`Engine::verdict`] at no
+    /// cost that grows with the infrastructure.
+    pub fn is_converged(&self) -> bool {
         let synchronised = self.providers.iter().all(|provider| provider.synchronised);
         let clean = self.unsettled.is_empty() && self.state.orphans.is_empty() && synchronised;
         clean && (!self.state.teardown() || self.state.torn_down)
