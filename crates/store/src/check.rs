@@ -25,6 +25,20 @@ pub struct Report {
 }
 
 impl Report {
+    /// Returns everything that is wrong, one line each.
+    pub fn all_problems(&self) -> Vec<String> {
+        let of_infrastructures = self.infrastructures.iter().flat_map(|one| {
+            one.problems
+                .iter()
+                .map(move |problem| format!("infrastructure `{}`: {problem}", one.id))
+        });
+        self.problems
+            .iter()
+            .cloned()
+            .chain(of_infrastructures)
+            .collect()
+    }
+
     /// Returns whether all that was written is there and unchanged.
     pub fn is_intact(&self) -> bool {
         self.problems.is_empty()
@@ -58,32 +72,35 @@ impl Store {
     /// Reads and verifies everything. Changes nothing. Fails only when
     /// checking is impossible; damage is part of the report.
     pub fn check(&self) -> Result<Report, StoreError> {
-        self.read_with("check the state", |session| {
-            let mut report = Report {
-                problems: integrity(session)?,
-                ..Report::default()
-            };
-            let readable = tolerate(&mut report.problems, Record::all_readable(session))?;
-            let (records, problems) = readable.unwrap_or_default();
-            report.problems.extend(problems);
-            for (record, _) in &records {
-                let checked = check_record(session, record);
-                if let Some(infrastructure) = tolerate(&mut report.problems, checked)? {
-                    report.infrastructures.push(infrastructure);
-                }
-            }
-            let quarantined =
-                session
-                    .prepare("SELECT count(*) FROM quarantine")
-                    .and_then(|mut statement| {
-                        statement
-                            .query_row([], |row| row.get::<_, i64>(0))
-                            .map_err(|source| session.failed(source))
-                    });
-            report.quarantined = count(tolerate(&mut report.problems, quarantined)?.unwrap_or(0));
-            Ok(report)
-        })
+        self.read_with("check the state", examine)
     }
+}
+
+/// Reads and verifies everything.
+pub(crate) fn examine(session: Session<'_>) -> Result<Report, StoreError> {
+    let mut report = Report {
+        problems: integrity(session)?,
+        ..Report::default()
+    };
+    let readable = tolerate(&mut report.problems, Record::all_readable(session))?;
+    let (records, problems) = readable.unwrap_or_default();
+    report.problems.extend(problems);
+    for (record, _) in &records {
+        let checked = check_record(session, record);
+        if let Some(infrastructure) = tolerate(&mut report.problems, checked)? {
+            report.infrastructures.push(infrastructure);
+        }
+    }
+    let quarantined =
+        session
+            .prepare("SELECT count(*) FROM quarantine")
+            .and_then(|mut statement| {
+                statement
+                    .query_row([], |row| row.get::<_, i64>(0))
+                    .map_err(|source| session.failed(source))
+            });
+    report.quarantined = count(tolerate(&mut report.problems, quarantined)?.unwrap_or(0));
+    Ok(report)
 }
 
 /// Turns damage into a problem of the report; other failures stay failures.

@@ -91,7 +91,10 @@ mod tests {
     fn stored_checksums_do_not_change() {
         let mut summer = Summer::new("test");
         summer.text("zenekar").number(-1).optional(None);
-        assert_eq!(summer.finish().to_string(), "07246a03e2e85505df0487fdf3b0915b");
+        assert_eq!(
+            summer.finish().to_string(),
+            "07246a03e2e85505df0487fdf3b0915b"
+        );
     }
 
     #[test]

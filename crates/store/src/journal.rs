@@ -50,6 +50,9 @@ pub struct Loaded {
     pub entries: Vec<StoredEntry>,
     /// The sequence number of the newest entry; zero if there is none.
     pub last_sequence: u64,
+    /// Newer snapshots that were passed over because they are damaged. What
+    /// was loaded is complete without them.
+    pub problems: Vec<String>,
 }
 
 /// Where a journal stops being what was written, and why.
@@ -472,7 +475,7 @@ impl Store {
             let record = Record::get(session, infrastructure)?;
             let last_sequence = count(record.last_sequence);
             let newest = snapshot::newest_intact(session, &record)?;
-            let start = match &newest {
+            let start = match &newest.content {
                 Some((snapshot, chain)) => Position {
                     next: number(snapshot.sequence) + 1,
                     previous: *chain,
@@ -489,10 +492,12 @@ impl Store {
                 },
             };
             let entries = read_batch(session, &record, start, usize::MAX)?;
+            let snapshot = newest.content.map(|(snapshot, _)| snapshot);
             Ok(Loaded {
-                snapshot: newest.map(|(snapshot, _)| snapshot),
+                snapshot,
                 entries,
                 last_sequence,
+                problems: newest.problems,
             })
         })
     }

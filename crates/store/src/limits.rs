@@ -21,7 +21,7 @@ pub const BATCH_ENTRIES_MAX: usize = 100_000;
 
 /// Requests that may wait in one inbox. They come from people and scripts, so
 /// more than this means that nobody is serving them.
-pub const REQUESTS_PENDING_MAX: usize = 1_000;
+pub const REQUESTS_PENDING_MAX: usize = 200;
 
 /// Snapshots kept per infrastructure: the newest, and one to fall back on.
 pub const SNAPSHOTS_KEPT: usize = 2;

@@ -20,6 +20,10 @@ use crate::wal;
 
 const OPERATION: &str = "open the state";
 
+/// Drafts of one process id: as many as threads create a store at once, and
+/// what killed processes with the same id left behind.
+const DRAFTS_MAX: u32 = 100;
+
 /// Opens the store in `directory`; creates it when it may be written.
 pub(crate) fn open(
     directory: &Path,
@@ -64,14 +68,7 @@ fn create(directory: &Path, path: &Path) -> Result<(), StoreError> {
         .mode(0o700)
         .create(directory)
         .map_err(failed)?;
-    let draft = directory.join(format!("{FILE_NAME}.new-{}", std::process::id()));
-    remove_if_present(&draft).map_err(failed)?;
-    File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)
-        .map_err(failed)?;
+    let draft = new_draft(directory).map_err(failed)?;
     let filled = fill(&draft).map_err(|error| rename_path(error, path));
     let linked = filled.and_then(|()| link(&draft, path).map_err(failed));
     let removed = remove_if_present(&draft).map_err(failed);
@@ -84,6 +81,25 @@ fn create(directory: &Path, path: &Path) -> Result<(), StoreError> {
         .filter(|parent| !parent.as_os_str().is_empty())
         .map_or(Ok(()), flush)
         .map_err(failed)
+}
+
+/// Makes an empty file that no other process or thread fills.
+fn new_draft(directory: &Path) -> io::Result<PathBuf> {
+    let process = std::process::id();
+    for attempt in 0..DRAFTS_MAX {
+        let draft = directory.join(format!("{FILE_NAME}.new-{process}-{attempt}"));
+        match File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)
+        {
+            Ok(_) => return Ok(draft),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("there are too many unfinished new states"))
 }
 
 /// Reports a failure at the final place, which the user knows.

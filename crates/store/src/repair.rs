@@ -17,6 +17,7 @@
 use rusqlite::params;
 use zenekar_base::{InfrastructureId, RequestId, Timestamp};
 
+use crate::check::examine;
 use crate::error::StoreError;
 use crate::inbox::{self, RequestRow};
 use crate::infrastructure::{Meta, Record, genesis};
@@ -58,7 +59,7 @@ impl Store {
     /// Takes out what is damaged, so that the rest can be used, and reports
     /// every loss. Fails, changing nothing, when a living process works on a
     /// damaged infrastructure or when the database file itself is broken;
-    /// then [`Store::export`] can still salvage.
+    /// then [`Store::salvage_into`] copies what is left.
     pub fn repair(
         &mut self,
         viewer: &HolderInfo,
@@ -82,6 +83,12 @@ impl Store {
                 if repair.losses.len() > losses_before {
                     lease::seize(session, &record, viewer, now, is_alive)?;
                 }
+            }
+            // Rows that a broken tree hides cannot be moved; then nothing is.
+            if let Some(problem) = examine(session)?.all_problems().into_iter().next() {
+                return Err(session.corrupt(format!(
+                    "{problem}; it cannot be repaired in place, only salvaged into a new state directory"
+                )));
             }
             Ok(Repaired {
                 losses: repair.losses,
@@ -201,7 +208,7 @@ impl Repair<'_> {
         if leads_on(beginning)? {
             return Ok(Some(beginning));
         }
-        let Some((snapshot, chain)) = snapshot::newest_intact(self.session, record)? else {
+        let Some((snapshot, chain)) = snapshot::newest_intact(self.session, record)?.content else {
             return Ok(None);
         };
         let recorded = Position {

@@ -98,17 +98,28 @@ pub(crate) fn all(session: Session<'_>, record: &Record) -> Result<Vec<Found>, S
         .collect()
 }
 
-/// Returns the newest intact snapshot with the chain at it.
-pub(crate) fn newest_intact(
-    session: Session<'_>,
-    record: &Record,
-) -> Result<Option<(Snapshot, Checksum)>, StoreError> {
+/// The newest intact snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Newest {
+    /// The snapshot with the chain at it, if one is intact.
+    pub(crate) content: Option<(Snapshot, Checksum)>,
+    /// What is wrong with those that are newer.
+    pub(crate) problems: Vec<String>,
+}
+
+/// Returns the newest intact snapshot.
+pub(crate) fn newest_intact(session: Session<'_>, record: &Record) -> Result<Newest, StoreError> {
+    let mut newest = Newest::default();
     for sequence in sequences(session, record)? {
-        if let Ok(content) = read(session, record, sequence)?.content {
-            return Ok(Some(content));
+        match read(session, record, sequence)?.content {
+            Ok(content) => {
+                newest.content = Some(content);
+                break;
+            }
+            Err(why) => newest.problems.push(format!("snapshot {sequence}: {why}")),
         }
     }
-    Ok(None)
+    Ok(newest)
 }
 
 /// Writes a snapshot at an entry whose chain is known.

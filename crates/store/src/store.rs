@@ -122,9 +122,11 @@ impl Store {
         let transaction =
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Deferred)
                 .map_err(failed)?;
-        let result = work(session)?;
-        transaction.commit().map_err(failed)?;
-        Ok(result)
+        let result = work(session);
+        // There is nothing to commit, and a damaged page that was met on the
+        // way must not spoil what was read around it.
+        drop(transaction);
+        result
     }
 
     /// Runs `work` as one durable change: all of it, or nothing.
