@@ -6,13 +6,15 @@
 //! lacks: Python's methods, its printing of numbers, bytes and dates, members
 //! called `items`, and bounds on everything that a template can make grow.
 //!
-//! Differences from Jinja2 that remain, all on the side of a clear error:
-//! integers beyond 128 bits, `%` on strings (use the filter `format`), methods
-//! that change a list or mapping (`append`, `update`), and `include` or
-//! `import`, which cannot find anything in the original either, and the filters
-//! `random`, `urlize`, `wordwrap`, `xmlattr` and `filesizeformat`. One prints
-//! differently: a floating-point number of 1e16 and more, or below 0.0001, that
-//! `~` joins directly or from a list that the template itself wrote.
+//! Differences from Jinja2 that remain. Errors here and not there: integers
+//! beyond 128 bits, `%` on strings and `%r` (the filter `format` has the rest),
+//! methods that change a list or mapping (`append`, `update`), `{{ 1, 2 }}`
+//! without brackets, a leading `+`, `varargs` and `kwargs` of macros, `cycler`,
+//! `joiner`, and the filters `random`, `urlize`, `wordwrap`, `xmlattr` and
+//! `filesizeformat`. No errors here but there: comparing and sorting values of
+//! different types. Printed differently: `{{ d.keys() }}` and `{{ range(3) }}`
+//! (as lists), and floating-point numbers from 1e16 on or below 0.0001 that `~`
+//! joins directly or from a list that the template itself wrote.
 //!
 //! Architecture invariant: no clock, no randomness, no files; the same template
 //! and values always give the same text or the same error.

@@ -417,23 +417,32 @@ fn affix_test(text: &str, start: bool, affix: &Value) -> Result<Value, Error> {
     Ok(Value::from(found))
 }
 
+/// Looks for a text between two places, which are counted in characters.
 fn search(text: &str, name: &str, arguments: &[Value]) -> Result<Value, Error> {
-    let (needle,): (&str,) = from_args(arguments)?;
-    if name == "count" {
-        let count = if needle.is_empty() {
-            text.chars().count() + 1
+    let (needle, start, end): (&str, Option<i64>, Option<i64>) = from_args(arguments)?;
+    let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+    let place = |number: i64| {
+        let number = if number < 0 {
+            number.saturating_add(length)
         } else {
-            text.matches(needle).count()
+            number
         };
-        return Ok(Value::from(count));
-    }
-    let at = if name.starts_with('r') {
-        text.rfind(needle)
-    } else {
-        text.find(needle)
+        usize::try_from(number.clamp(0, length)).unwrap_or(0)
     };
-    match at {
-        Some(at) => Ok(Value::from(text[..at].chars().count())),
+    let (start, end) = (place(start.unwrap_or(0)), place(end.unwrap_or(length)));
+    let within: String = text
+        .chars()
+        .skip(start)
+        .take(end.saturating_sub(start))
+        .collect();
+    let found = match name {
+        "count" if needle.is_empty() => return Ok(Value::from(within.chars().count() + 1)),
+        "count" => return Ok(Value::from(within.matches(needle).count())),
+        "rfind" | "rindex" => within.rfind(needle),
+        _ => within.find(needle),
+    };
+    match found {
+        Some(at) => Ok(Value::from(start + within[..at].chars().count())),
         None if name.ends_with("index") => {
             Err(mismatch("the text does not hold what `index` looks for"))
         }

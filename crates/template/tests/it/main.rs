@@ -87,7 +87,16 @@ fn values() -> Vec<(&'static str, Value)> {
         ("b", Value::List(vec![Value::from(1), Value::from("x")])),
         ("c", map(&[("d", Value::Null)])),
     ]);
+    let hosts = [("a", 80, true), ("b", 22, false), ("c", 443, true)];
+    let host = |(name, port, up): (&str, i64, bool)| {
+        map(&[
+            ("name", Value::from(name)),
+            ("port", Value::from(port)),
+            ("up", Value::from(up)),
+        ])
+    };
     vec![
+        ("hosts", Value::List(hosts.map(host).to_vec())),
         ("yes", Value::from(true)),
         ("no", Value::from(false)),
         ("nothing", Value::Null),
