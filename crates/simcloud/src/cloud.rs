@@ -128,11 +128,12 @@ impl SimCloud {
         let kind = request.kind();
         self.counters.calls[kind as usize] += 1;
         if self.events.len() >= EVENTS_MAX {
-            let error = ProviderError {
-                retry_after: Some(self.settings.retry_after),
-                ..ProviderError::new(ErrorClass::Throttled, "too many calls in flight")
-            };
-            return self.schedule_reply(now, call, now, Err(error));
+            return self.schedule_reply(
+                now,
+                call,
+                now,
+                Err(self.throttled("too many calls in flight")),
+            );
         }
         let footprint = if chooser.wants_footprints() {
             self.footprint(&request)
@@ -140,15 +141,11 @@ impl SimCloud {
             Footprint::default()
         };
         let enabled = Outcomes::enabled(kind, &self.settings.rates);
-        let outcome = enabled.get(ask(
-            chooser,
-            ChoiceKind::Outcome {
-                call: kind,
-                enabled,
-            },
-            enabled.count(),
-            &footprint,
-        ));
+        let choice = ChoiceKind::Outcome {
+            call: kind,
+            enabled,
+        };
+        let outcome = enabled.get(ask(chooser, choice, enabled.count(), &footprint));
         let range = match &request {
             Request::Create(create) => create.create.unwrap_or(self.settings.spans.create),
             _ => self.settings.span_of_call(kind),
@@ -159,40 +156,16 @@ impl SimCloud {
         let effect_at = now + Millis(latency.0 / 2);
         let reply_at = now + latency;
         let given_up_at = now + self.settings.call_timeout;
-        let timed_out = || {
-            Err(ProviderError::new(
-                ErrorClass::Unknown,
-                "the call timed out",
-            ))
-        };
         match outcome {
             Outcome::Served | Outcome::FalseAlarm => {
                 self.schedule(
                     effect_at,
                     Event::Effect(Arc::new(request), Some((call, reply_at)), outcome),
                 );
-                reply_at
-            }
-            Outcome::Throttled => {
-                let error = ProviderError {
-                    retry_after: Some(self.settings.retry_after),
-                    ..ProviderError::new(ErrorClass::Throttled, "request rate exceeded")
-                };
-                self.schedule_reply(now, call, reply_at, Err(error))
-            }
-            Outcome::ServerError => self.schedule_reply(now, call, reply_at, Err(server_error())),
-            Outcome::Capacity => {
-                let error =
-                    ProviderError::new(ErrorClass::Capacity, "no machine of this size is free now");
-                self.schedule_reply(now, call, reply_at, Err(error))
-            }
-            Outcome::Outage => {
-                self.begin_outage(now, self.settings.outage);
-                self.schedule_reply(now, call, reply_at, Err(server_error()))
+                return reply_at;
             }
             Outcome::TimeoutAfterEffect => {
                 self.schedule(effect_at, Event::Effect(Arc::new(request), None, outcome));
-                self.schedule_reply(now, call, given_up_at, timed_out())
             }
             Outcome::TimeoutLateEffect => {
                 let range = SpanRange {
@@ -204,11 +177,36 @@ impl SimCloud {
                     given_up_at + late,
                     Event::Effect(Arc::new(request), None, outcome),
                 );
-                self.schedule_reply(now, call, given_up_at, timed_out())
             }
-            Outcome::TimeoutWithoutEffect => {
-                self.schedule_reply(now, call, given_up_at, timed_out())
+            Outcome::Outage => self.begin_outage(now, self.settings.outage),
+            Outcome::Throttled
+            | Outcome::ServerError
+            | Outcome::Capacity
+            | Outcome::TimeoutWithoutEffect => {}
+        }
+        let (at, error) = match outcome {
+            Outcome::Throttled => (reply_at, self.throttled("request rate exceeded")),
+            Outcome::Capacity => (
+                reply_at,
+                ProviderError::new(ErrorClass::Capacity, "no machine of this size is free now"),
+            ),
+            Outcome::TimeoutAfterEffect
+            | Outcome::TimeoutLateEffect
+            | Outcome::TimeoutWithoutEffect => (
+                given_up_at,
+                ProviderError::new(ErrorClass::Unknown, "the call timed out"),
+            ),
+            Outcome::Served | Outcome::FalseAlarm | Outcome::ServerError | Outcome::Outage => {
+                (reply_at, server_error())
             }
+        };
+        self.schedule_reply(now, call, at, Err(error))
+    }
+
+    fn throttled(&self, message: &str) -> ProviderError {
+        ProviderError {
+            retry_after: Some(self.settings.retry_after),
+            ..ProviderError::new(ErrorClass::Throttled, message)
         }
     }
 

@@ -17,7 +17,7 @@
 //! a process, and a simulated cloud need not survive that of the machine.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -28,9 +28,10 @@ use zenekar_simcloud::{
 };
 
 use crate::error::SimError;
-
-/// Version of the stored formats; raised when old files need a conversion.
-const FORMAT_VERSION: u32 = 1;
+use crate::storage::{
+    check_settings, damaged, io_error, load_settings, load_snapshot, log_path, open_log,
+    write_settings, write_snapshot,
+};
 
 /// A log of this size is replaced by a snapshot: reading it takes a few tenths
 /// of a second at most.
@@ -65,22 +66,6 @@ pub(crate) enum Input {
     Reset(Box<Settings>),
     /// The lines go on in the log of this number.
     Next(u64),
-}
-
-#[derive(Serialize)]
-struct SnapshotRef<'a> {
-    version: u32,
-    log: u64,
-    sessions: u32,
-    cloud: &'a SimCloud,
-}
-
-#[derive(Deserialize)]
-struct Snapshot {
-    version: u32,
-    log: u64,
-    sessions: u32,
-    cloud: SimCloud,
 }
 
 /// Where the time of a stored cloud stands, for the clock that goes on from it.
@@ -504,126 +489,4 @@ pub(crate) struct Appended {
     pub(crate) dues: Vec<Timestamp>,
     /// Whether an intervention hit anything.
     pub(crate) hit: bool,
-}
-
-fn io_error(
-    operation: &'static str,
-    path: &Path,
-) -> impl FnOnce(std::io::Error) -> SimError + use<> {
-    let path = path.to_owned();
-    move |source| SimError::Io {
-        operation,
-        path,
-        source,
-    }
-}
-
-fn damaged(path: PathBuf, problem: String) -> SimError {
-    SimError::Damaged { path, problem }
-}
-
-fn log_path(directory: &Path, number: u64) -> PathBuf {
-    directory.join(format!("inputs-{number}.jsonl"))
-}
-
-fn open_log(directory: &Path, number: u64) -> Result<File, SimError> {
-    let path = log_path(directory, number);
-    OpenOptions::new()
-        .create(true)
-        .read(true)
-        .append(true)
-        .open(&path)
-        .map_err(io_error("open", &path))
-}
-
-fn check_settings(directory: &Path, settings: &Settings) -> Result<(), SimError> {
-    settings.validate().map_err(|problem| SimError::Settings {
-        path: directory.join("settings.json"),
-        problem,
-    })
-}
-
-fn load_settings(directory: &Path) -> Result<Settings, SimError> {
-    let path = directory.join("settings.json");
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let settings = Settings::calm();
-            write_settings(directory, &settings)?;
-            return Ok(settings);
-        }
-        Err(error) => return Err(io_error("read", &path)(error)),
-    };
-    let settings: Settings = serde_json::from_slice(&text).map_err(|error| SimError::Settings {
-        path,
-        problem: error.to_string(),
-    })?;
-    check_settings(directory, &settings)?;
-    Ok(settings)
-}
-
-fn write_settings(directory: &Path, settings: &Settings) -> Result<(), SimError> {
-    let path = directory.join("settings.json");
-    let mut text =
-        serde_json::to_vec_pretty(settings).map_err(|error| damaged(path, error.to_string()))?;
-    text.push(b'\n');
-    replace_file(directory, "settings.json", &text)
-}
-
-fn load_snapshot(directory: &Path) -> Result<(Snapshot, u64), SimError> {
-    let path = directory.join("snapshot.json");
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let cloud = SimCloud::new(load_settings(directory)?);
-            let bytes = write_snapshot(directory, 0, 0, &cloud)?;
-            return Ok((
-                Snapshot {
-                    version: FORMAT_VERSION,
-                    log: 0,
-                    sessions: 0,
-                    cloud,
-                },
-                bytes,
-            ));
-        }
-        Err(error) => return Err(io_error("read", &path)(error)),
-    };
-    let snapshot: Snapshot =
-        serde_json::from_slice(&text).map_err(|error| damaged(path.clone(), error.to_string()))?;
-    if snapshot.version != FORMAT_VERSION {
-        let problem = format!(
-            "it has format version {}, this program knows {FORMAT_VERSION}",
-            snapshot.version
-        );
-        return Err(damaged(path, problem));
-    }
-    if !snapshot.cloud.is_sound() {
-        return Err(damaged(path, "its parts contradict each other".to_owned()));
-    }
-    Ok((snapshot, text.len() as u64))
-}
-
-fn write_snapshot(
-    directory: &Path,
-    log: u64,
-    sessions: u32,
-    cloud: &SimCloud,
-) -> Result<u64, SimError> {
-    let text = serde_json::to_vec(&SnapshotRef {
-        version: FORMAT_VERSION,
-        log,
-        sessions,
-        cloud,
-    })
-    .map_err(|error| damaged(directory.join("snapshot.json"), error.to_string()))?;
-    replace_file(directory, "snapshot.json", &text)?;
-    Ok(text.len() as u64)
-}
-
-/// Replaces a file as a whole: a reader sees the old or the new one. Holds the lock.
-fn replace_file(directory: &Path, name: &str, text: &[u8]) -> Result<(), SimError> {
-    let (path, temporary) = (directory.join(name), directory.join(format!("{name}.new")));
-    fs::write(&temporary, text).map_err(io_error("write", &temporary))?;
-    fs::rename(&temporary, &path).map_err(io_error("replace", &path))
 }

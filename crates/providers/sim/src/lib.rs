@@ -11,6 +11,7 @@ mod descriptor;
 mod error;
 mod files;
 mod provider;
+mod storage;
 
 pub use error::SimError;
 pub use files::{Anchor, Overview, SimFiles};
