@@ -77,6 +77,10 @@ struct Composer<'l, 's, 't> {
     /// Set once a budget is used up: nothing more is read.
     exhausted: bool,
     root: Option<u32>,
+    /// The levels of the root.
+    height: usize,
+    /// The levels around the root, in the files that include this one.
+    outer_depth: usize,
     documents: usize,
 }
 
@@ -85,6 +89,7 @@ impl Loader<'_> {
     pub(crate) fn compose(&mut self, pass: Pass<'_>) -> Result<Option<u32>, ScanError> {
         let offsets = Offsets::new(pass.text);
         let mut parser = Parser::new(AsciiFirst::new(pass.text));
+        let outer_depth = self.depth;
         let mut composer = Composer {
             loader: self,
             pass,
@@ -96,6 +101,8 @@ impl Loader<'_> {
             skipped: 0,
             exhausted: false,
             root: None,
+            height: 0,
+            outer_depth,
             documents: 0,
         };
         while let Some(next) = parser.next_event() {
@@ -109,6 +116,7 @@ impl Loader<'_> {
             }
         }
         composer.close_all();
+        composer.loader.height = composer.height;
         Ok(composer.root)
     }
 }
@@ -147,6 +155,11 @@ impl<'t> Composer<'_, '_, 't> {
                 .help("a descriptor is one document: remove this line, or move the rest to a file of its own");
             self.loader.report(diagnostic);
         }
+    }
+
+    /// Returns the levels of lists and mappings that are open, over all files.
+    fn depth(&self) -> usize {
+        self.outer_depth + self.frames.len()
     }
 
     fn span(&self, start: u32, end: u32) -> Span {
@@ -411,7 +424,7 @@ impl<'t> Composer<'_, '_, 't> {
     ) -> Data {
         let (total, deep) = (
             self.loader.spent.expanded.saturating_add(expanded),
-            self.frames.len() + height,
+            self.depth() + height,
         );
         let limits = self.loader.limits;
         if total > limits.expanded_nodes_max {
@@ -499,7 +512,7 @@ impl<'t> Composer<'_, '_, 't> {
     }
 
     fn open(&mut self, is_map: bool, anchor: usize, tag: Option<&Tag>, start: u32, end: u32) {
-        if self.frames.len() >= self.loader.limits.depth_max {
+        if self.depth() >= self.loader.limits.depth_max {
             self.report_depth(start, end);
             self.skipped = 1;
             let node = self.push(Node {
@@ -559,7 +572,13 @@ impl<'t> Composer<'_, '_, 't> {
         self.children.truncate(frame.children);
         let data = self.apply_collection_tag(&frame, data);
         self.loader.document.nodes[frame.node as usize].data = data;
-        let height = frame.height + 1;
+        // What a file adds counts like what stands here.
+        let imported = if matches!(data, Data::Import(_)) {
+            self.loader.height
+        } else {
+            0
+        };
+        let height = (frame.height + 1).max(imported);
         let expanded = self.loader.spent.expanded - frame.expanded_before;
         self.set_anchor(
             frame.anchor,
@@ -571,6 +590,8 @@ impl<'t> Composer<'_, '_, 't> {
         );
         if let Some(outer) = self.frames.last_mut() {
             outer.height = outer.height.max(height);
+        } else {
+            self.height = self.height.max(height);
         }
         self.add(frame.node);
     }

@@ -304,6 +304,16 @@ fn unreachable_file(
     }
 }
 
+/// Returns an existing file that a path was probably meant to be.
+pub(crate) fn similar_path(path: &Path) -> Option<PathBuf> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let name = similar_file(folder, path.file_name()?.to_str()?)?;
+    Some(path.with_file_name(name))
+}
+
 fn similar_file(folder: &Path, wanted: &str) -> Option<String> {
     let entries = std::fs::read_dir(folder)
         .ok()?

@@ -1,13 +1,14 @@
 //! The entry points: files and texts to documents.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zenekar_diagnostics::{Diagnostic, FileId, SourceMap, Span, codes::document as codes};
 
 use crate::encoding::{self, Problem};
+use crate::import;
 use crate::limits::Limits;
 use crate::offsets::to_u32;
 use crate::tree::{Document, OWN_TEXT, Source};
@@ -53,10 +54,15 @@ pub fn load_file_in(
 ) -> Loaded {
     let mut loader = Loader::new(limits, sources);
     if let Err(reason) = loader.load_main(project, path) {
-        loader.report(Diagnostic::error(
+        let diagnostic = Diagnostic::error(
             &codes::UNREADABLE,
             format!("cannot read `{}`: {reason}", path.display()),
-        ));
+        );
+        let similar = import::similar_path(path).filter(|_| reason.kind() == ErrorKind::NotFound);
+        loader.report(match similar {
+            Some(near) => diagnostic.help(format!("did you mean `{}`?", near.display())),
+            None => diagnostic,
+        });
     }
     loader.finish()
 }
@@ -103,6 +109,10 @@ pub(crate) struct Loader<'s> {
     /// Texts that were already read, by their path with links resolved.
     pub(crate) texts: BTreeMap<PathBuf, u16>,
     pub(crate) spent: Spent,
+    /// The levels around the file that is being read, in the files that include it.
+    pub(crate) depth: usize,
+    /// The levels of the file that was read last.
+    pub(crate) height: usize,
 }
 
 impl<'s> Loader<'s> {
@@ -116,6 +126,8 @@ impl<'s> Loader<'s> {
             open: Vec::new(),
             texts: BTreeMap::new(),
             spent: Spent::default(),
+            depth: 0,
+            height: 0,
         }
     }
 
@@ -238,8 +250,16 @@ impl<'s> Loader<'s> {
 
     fn finish(mut self) -> Loaded {
         let most = self.limits.diagnostics_max;
-        if self.diagnostics.len() > most {
-            self.diagnostics.truncate(most);
+        let too_many = self.diagnostics.len() > most;
+        self.diagnostics.truncate(most);
+        // Mistakes of a mapping are found at its end; people read from the top.
+        self.diagnostics.sort_by_key(|diagnostic| {
+            diagnostic
+                .primary
+                .as_ref()
+                .map(|label| (label.span.file, label.span.start))
+        });
+        if too_many {
             self.diagnostics.push(Diagnostic::note(
                 &codes::TOO_MANY_PROBLEMS,
                 format!("only the first {most} problems are listed"),

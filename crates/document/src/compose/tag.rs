@@ -277,10 +277,13 @@ impl Composer<'_, '_, '_> {
         }
         let node = &mut self.loader.document.nodes[frame.node as usize];
         node.start = tag.start;
-        match self.loader.include(kind, &address, span) {
-            Some(target) => Data::Import(target),
-            None => Data::Invalid,
-        }
+        // What a text or a failed include adds has no levels.
+        self.loader.height = 0;
+        let depth = self.depth();
+        let around = std::mem::replace(&mut self.loader.depth, depth);
+        let included = self.loader.include(kind, &address, span);
+        self.loader.depth = around;
+        included.map_or(Data::Invalid, Data::Import)
     }
 }
 

@@ -214,6 +214,31 @@ fn includes_have_budgets() {
             ..Limits::default()
         })
     );
+    let deep = Files::new(&[
+        ("infra.yaml", "a: {b: {c: !yaml_import {url: file://d}}}\n"),
+        ("d", "&D {e: {f: 1}}\n"),
+    ]);
+    insta::assert_snapshot!(
+        "depth_over_files",
+        deep.findings(&Limits {
+            depth_max: 4,
+            ..Limits::default()
+        })
+    );
+    let reused = Files::new(&[
+        (
+            "infra.yaml",
+            "a: &A !yaml_import {url: file://d}\nb: {c: {d: *A}}\n",
+        ),
+        ("d", "{e: {f: 1}}\n"),
+    ]);
+    insta::assert_snapshot!(
+        "depth_of_an_alias_over_files",
+        reused.findings(&Limits {
+            depth_max: 4,
+            ..Limits::default()
+        })
+    );
     // Values of included files nest and count like any others.
     let doubling = Files::new(&[
         (
@@ -286,7 +311,17 @@ fn unreadable_files_are_named() {
             .map(|diagnostic| diagnostic.code.id),
         Some("ZK0150")
     );
-    let files = Files::new(&[]);
+    let files = Files::new(&[("infra.yaml", "a: 1\n")]);
+    let near = load_file(
+        &files.root.join("infra.yml"),
+        &Limits::default(),
+        &mut sources,
+    );
+    assert!(
+        near.diagnostics[0].help[0].contains("infra.yaml"),
+        "{:?}",
+        near.diagnostics
+    );
     let folder = load_file(&files.root, &Limits::default(), &mut sources);
     assert_eq!(
         folder

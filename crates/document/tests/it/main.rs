@@ -2,6 +2,7 @@
 
 mod corpus;
 mod includes;
+mod invariants;
 mod mistakes;
 mod robustness;
 mod values;
