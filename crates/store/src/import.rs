@@ -10,8 +10,8 @@ use crate::export::{Bytes, FORMAT, FORMAT_VERSION, Line, line_sum};
 use crate::inbox::{self, RequestRow};
 use crate::infrastructure::{self, Record, check_text, genesis};
 use crate::journal::{self, Entry, Gap, chain_at};
-use crate::limits::EXPORT_LINE_BYTES_MAX;
-use crate::session::{Session, number};
+use crate::limits::{EXPORT_LINE_BYTES_MAX, LOST_REQUESTS_MAX};
+use crate::session::{Session, count, number};
 use crate::snapshot::{self, Snapshot};
 use crate::store::Store;
 
@@ -191,39 +191,25 @@ impl Import<'_> {
                 checksum,
             } => {
                 let payload = parse_bytes(reader, payload)?;
-                self.add_entry(
-                    sequence,
-                    Entry {
-                        at: Timestamp(at_ms),
-                        kind: &kind,
-                        version,
-                        payload: &payload,
-                    },
-                    &checksum,
-                    reader,
-                )
+                let entry = Entry {
+                    at: Timestamp(at_ms),
+                    kind: &kind,
+                    version,
+                    payload: &payload,
+                };
+                self.add_entry(sequence, entry, &checksum, reader)
             }
             Line::Gap {
                 from_sequence,
                 to_sequence,
                 checksum_after,
             } => {
-                let checksum_after = parse_checksum(reader, &checksum_after)?;
                 let gap = Gap {
                     from: number(from_sequence),
                     to: number(to_sequence),
-                    checksum_after,
+                    checksum_after: parse_checksum(reader, &checksum_after)?,
                 };
-                if gap.from != self.record.last_sequence + 1 || gap.to < gap.from {
-                    return Err(reader.malformed(format!(
-                        "entry {} should follow",
-                        self.record.last_sequence + 1
-                    )));
-                }
-                gap.write(self.session, &self.record)?;
-                self.record.last_sequence = gap.to;
-                self.record.head = checksum_after;
-                Ok(())
+                self.add_gap(gap, reader)
             }
             Line::Snapshot {
                 sequence,
@@ -231,25 +217,12 @@ impl Import<'_> {
                 payload,
                 chain_checksum,
             } => {
-                let payload = parse_bytes(reader, payload)?;
-                snapshot::check_size(&payload)?;
-                let chain = parse_checksum(reader, &chain_checksum)?;
-                if self.chain_at(number(sequence))? != Some(chain) {
-                    return Err(reader.malformed(format!(
-                        "snapshot {sequence} does not belong to the entries"
-                    )));
-                }
-                self.imported.snapshots += 1;
-                snapshot::insert(
-                    self.session,
-                    &self.record,
-                    &Snapshot {
-                        sequence,
-                        version,
-                        payload,
-                    },
-                    chain,
-                )
+                let snapshot = Snapshot {
+                    sequence,
+                    version,
+                    payload: parse_bytes(reader, payload)?,
+                };
+                self.add_snapshot(&snapshot, parse_checksum(reader, &chain_checksum)?, reader)
             }
             Line::Request {
                 number,
@@ -260,9 +233,6 @@ impl Import<'_> {
                 applied_at_ms,
                 outcome,
             } => {
-                for text in [&id, &kind, &outcome] {
-                    check_text("a text of a request", text)?;
-                }
                 let request = RequestRow {
                     number,
                     id: RequestId::new(id),
@@ -272,9 +242,7 @@ impl Import<'_> {
                     applied_at: applied_at_ms.map(Timestamp),
                     outcome,
                 };
-                self.imported.requests += 1;
-                inbox::insert(self.session, &mut self.record, request)?;
-                Ok(())
+                self.add_request(request, reader)
             }
             Line::Problem { text } => {
                 self.imported.problems.push(text);
@@ -284,6 +252,59 @@ impl Import<'_> {
                 Err(reader.malformed("an export has one header and one end"))
             }
         }
+    }
+
+    fn add_gap(&mut self, gap: Gap, reader: &LineReader<'_>) -> Result<(), StoreError> {
+        let expected = self.record.last_sequence + 1;
+        if gap.from != expected || gap.to < gap.from {
+            return Err(reader.malformed(format!("entry {expected} should follow")));
+        }
+        gap.write(self.session, &self.record)?;
+        self.record.last_sequence = gap.to;
+        self.record.head = gap.checksum_after;
+        Ok(())
+    }
+
+    fn add_snapshot(
+        &mut self,
+        snapshot: &Snapshot,
+        chain: Checksum,
+        reader: &LineReader<'_>,
+    ) -> Result<(), StoreError> {
+        snapshot::check_size(&snapshot.payload)?;
+        let sequence = snapshot.sequence;
+        if self.chain_at(number(sequence))? != Some(chain) {
+            return Err(reader.malformed(format!(
+                "snapshot {sequence} does not belong to the entries"
+            )));
+        }
+        self.imported.snapshots += 1;
+        snapshot::insert(self.session, &self.record, snapshot, chain)
+    }
+
+    /// Adds a request at its place: the journal may refer to it.
+    fn add_request(
+        &mut self,
+        request: RequestRow,
+        reader: &LineReader<'_>,
+    ) -> Result<(), StoreError> {
+        for text in [&request.id.0, &request.kind, &request.outcome] {
+            check_text("a text of a request", text)?;
+        }
+        let next = count(self.record.request_count) + 1;
+        if request.number < next || request.number - next > LOST_REQUESTS_MAX {
+            return Err(reader.malformed(format!("request {next} should follow")));
+        }
+        for place in next..request.number {
+            inbox::insert(
+                self.session,
+                &mut self.record,
+                RequestRow::lost(place, request.submitted_at),
+            )?;
+        }
+        self.imported.requests += 1;
+        inbox::insert(self.session, &mut self.record, request)?;
+        Ok(())
     }
 
     fn add_entry(

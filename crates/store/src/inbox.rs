@@ -62,6 +62,19 @@ impl RequestRow {
         Ok((request, row.get(7)?))
     }
 
+    /// Makes the mark for a request that was lost to damage; nobody applies it again.
+    pub(crate) fn lost(number: u64, now: Timestamp) -> Self {
+        Self {
+            number,
+            id: RequestId::new(format!("lost-{number}")),
+            kind: "lost".to_owned(),
+            payload: Vec::new(),
+            submitted_at: now,
+            applied_at: Some(now),
+            outcome: "lost to damage of the store".to_owned(),
+        }
+    }
+
     fn checksum(&self, record: &Record) -> Checksum {
         Summer::new("request")
             .text(&record.id)

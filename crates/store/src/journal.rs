@@ -148,6 +148,16 @@ pub(crate) struct Walked {
     pub(crate) damage: Option<Damage>,
 }
 
+impl Walked {
+    fn stopped(position: Position, why: Option<String>) -> Self {
+        let sequence = count(position.next);
+        Self {
+            position,
+            damage: why.map(|why| Damage { sequence, why }),
+        }
+    }
+}
+
 /// Walks the chain from `start` for at most `entries_max` entries and hands
 /// each intact entry to `visit`, with the chain at it.
 pub(crate) fn walk(
@@ -159,109 +169,76 @@ pub(crate) fn walk(
 ) -> Result<Walked, StoreError> {
     let gaps = Gap::all(session, record)?;
     let mut position = cross_gaps(&gaps, start);
-    let stop = |position: Position, why: String| {
-        Ok(Walked {
-            position,
-            damage: Some(Damage {
-                sequence: count(position.next),
-                why,
-            }),
-        })
-    };
     let mut statement = session.prepare(
         "SELECT sequence, at_ms, kind, version, payload, checksum FROM journal
          WHERE infrastructure = ?1 AND sequence >= ?2 ORDER BY sequence LIMIT ?3",
     )?;
+    let limit = number(entries_max as u64);
     let mut rows = statement
-        .query(params![
-            record.number,
-            position.next,
-            number(entries_max as u64)
-        ])
+        .query(params![record.number, position.next, limit])
         .map_err(|source| session.failed(source))?;
     let mut visited = 0;
     loop {
-        let row = match rows.next() {
-            Ok(Some(row)) => row,
+        let verified = match rows.next() {
+            Ok(Some(row)) => verify(row, record, position),
             Ok(None) => break,
-            Err(error) => match damage(&error) {
-                Some(why) => return stop(position, why),
-                None => return Err(session.failed(error)),
-            },
+            Err(error) => Err(damage(&error).ok_or_else(|| session.failed(error))?),
         };
-        let (entry, checksum) = match read_row(row) {
-            Ok(read) => read,
-            Err(error) => {
-                return stop(
-                    position,
-                    damage(&error).unwrap_or_else(|| error.to_string()),
-                );
+        match verified {
+            Ok((entry, checksum)) => {
+                let next = position.next + 1;
+                let previous = checksum;
+                position = cross_gaps(&gaps, Position { next, previous });
+                visit(entry, checksum)?;
+                visited += 1;
             }
-        };
-        let sequence = number(entry.sequence);
-        if sequence != position.next {
-            return stop(position, format!("missing: the next entry is {sequence}"));
+            Err(why) => return Ok(Walked::stopped(position, Some(why))),
         }
-        if sequence > record.last_sequence {
-            return stop(
-                position,
-                format!(
-                    "unexpected: the journal ends with entry {}",
-                    record.last_sequence
-                ),
-            );
-        }
-        if link(
-            position.previous,
-            sequence,
-            entry.at.0,
-            &entry.kind,
-            entry.version,
-            &entry.payload,
-        ) != checksum
-        {
-            return stop(
-                position,
-                "its checksum does not fit its content or its predecessor".to_owned(),
-            );
-        }
-        position = cross_gaps(
-            &gaps,
-            Position {
-                next: sequence + 1,
-                previous: checksum,
-            },
-        );
-        visit(entry, checksum)?;
-        visited += 1;
     }
+    let is_at_end = visited < entries_max || position.next > record.last_sequence;
+    let why = is_at_end.then(|| end_damage(record, position)).flatten();
+    Ok(Walked::stopped(position, why))
+}
+
+/// Reads the row that should be the entry at `position`, or says why it is not.
+fn verify(
+    row: &rusqlite::Row<'_>,
+    record: &Record,
+    position: Position,
+) -> Result<(StoredEntry, Checksum), String> {
+    let (entry, checksum) =
+        read_row(row).map_err(|error| damage(&error).unwrap_or_else(|| error.to_string()))?;
+    let sequence = number(entry.sequence);
+    if sequence != position.next {
+        return Err(format!("missing: the next entry is {sequence}"));
+    }
+    if sequence > record.last_sequence {
+        let last = record.last_sequence;
+        return Err(format!("unexpected: the journal ends with entry {last}"));
+    }
+    let (at_ms, kind) = (entry.at.0, &entry.kind);
+    let expected = link(
+        position.previous,
+        sequence,
+        at_ms,
+        kind,
+        entry.version,
+        &entry.payload,
+    );
+    if expected != checksum {
+        return Err("its checksum does not fit its content or its predecessor".to_owned());
+    }
+    Ok((entry, checksum))
+}
+
+/// Says how the end of the journal differs from the one that was recorded.
+fn end_damage(record: &Record, position: Position) -> Option<String> {
     if position.next <= record.last_sequence {
-        let is_cut_short = visited < entries_max;
-        return if is_cut_short {
-            stop(
-                position,
-                format!(
-                    "missing: the journal should end with entry {}",
-                    record.last_sequence
-                ),
-            )
-        } else {
-            Ok(Walked {
-                position,
-                damage: None,
-            })
-        };
+        let last = record.last_sequence;
+        return Some(format!("missing: the journal should end with entry {last}"));
     }
-    if position.previous != record.head {
-        return stop(
-            position,
-            "the end of the journal is not the one that was written last".to_owned(),
-        );
-    }
-    Ok(Walked {
-        position,
-        damage: None,
-    })
+    (position.previous != record.head)
+        .then(|| "the end of the journal is not the one that was written last".to_owned())
 }
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(StoredEntry, Checksum)> {

@@ -45,6 +45,10 @@ pub const LOG_BYTES_KEPT: u32 = 8 << 20;
 /// of six characters would be larger, but text of that kind does not occur.
 pub const EXPORT_LINE_BYTES_MAX: u64 = 2 * SNAPSHOT_BYTES_MAX as u64;
 
+/// Requests in a row that an import accepts as lost: more than one damaged
+/// page can hold, few enough to be written down one by one.
+pub(crate) const LOST_REQUESTS_MAX: u64 = 1_000;
+
 /// Problems that one check lists per infrastructure; a broken disk has millions.
 pub const PROBLEMS_LISTED_MAX: usize = 100;
 

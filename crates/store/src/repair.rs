@@ -15,7 +15,7 @@
 //! Everything that is taken out is kept in the table `quarantine`.
 
 use rusqlite::params;
-use zenekar_base::{InfrastructureId, RequestId, Timestamp};
+use zenekar_base::{InfrastructureId, Timestamp};
 
 use crate::check::examine;
 use crate::error::StoreError;
@@ -314,17 +314,8 @@ impl Repair<'_> {
                 MOVE_REQUEST,
                 params![record.number, number(place), self.now.0, why],
             )?;
-            let lost = RequestRow {
-                number: place,
-                id: RequestId::new(format!("lost-{place}")),
-                kind: "lost".to_owned(),
-                payload: Vec::new(),
-                submitted_at: self.now,
-                applied_at: Some(self.now),
-                outcome: "lost to damage of the store".to_owned(),
-            };
             if place <= count(record.request_count) {
-                lost.write(self.session, record)?;
+                RequestRow::lost(place, self.now).write(self.session, record)?;
             } else {
                 self.session.execute(
                     "DELETE FROM requests WHERE infrastructure = ?1 AND number = ?2",

@@ -10,7 +10,8 @@ use zenekar_store::StoredEntry;
 
 use crate::child;
 use crate::support::{
-    append_numbered, copy_files, entry, id, lease, open, payload, read_all, store_with_demo,
+    append_numbered, copy_files, entry, id, lease, open, payload, read_all, scratch,
+    store_with_demo,
 };
 
 const KILLS: u64 = 12;
@@ -139,7 +140,7 @@ fn a_killed_process_leaves_all_that_it_confirmed() {
 
 #[test]
 fn a_store_that_was_never_finished_is_not_mistaken_for_one() {
-    let directory = tempfile::TempDir::new().unwrap();
+    let directory = scratch();
     // What a process leaves that is killed while it creates the store.
     fs::write(directory.path().join("state.db.new-1"), b"half").unwrap();
     let mut store = open(directory.path());
@@ -154,7 +155,7 @@ fn a_store_that_was_never_finished_is_not_mistaken_for_one() {
 
 #[test]
 fn many_processes_may_create_the_same_store() {
-    let directory = tempfile::TempDir::new().unwrap();
+    let directory = scratch();
     std::thread::scope(|scope| {
         for number in 0..6 {
             let path = directory.path();

@@ -7,7 +7,7 @@ use std::path::Path;
 use zenekar_base::Random;
 use zenekar_store::{Store, StoreError, StoreOptions, StoredEntry};
 
-use crate::support::{Dump, NOW, copy_files, dump, holder, id, open, rich_store, tamper};
+use crate::support::{Dump, NOW, copy_files, dump, holder, id, open, rich_store, scratch, tamper};
 
 const FLIPS: u64 = 250;
 const CUTS: u64 = 60;
@@ -103,7 +103,7 @@ fn assert_repair_is_honest(directory: &Path, original: &Dump, what: &str) -> boo
 
 /// Whatever a salvage brings over is a part of the original, and what it does not is named.
 fn assert_salvage_is_honest(store: &Store, original: &Dump, what: &str) {
-    let directory = tempfile::TempDir::new().unwrap();
+    let directory = scratch();
     let mut target = open(directory.path());
     match store.salvage_into(&mut target) {
         Err(error) => assert_detected(&error, what),
@@ -152,7 +152,7 @@ fn flipped_bits_never_change_what_is_read() {
         let what = format!("bit {bit} of byte {position}");
         let mut damaged = bytes.clone();
         damaged[position] ^= 1 << bit;
-        let directory = tempfile::TempDir::new().unwrap();
+        let directory = scratch();
         fs::write(directory.path().join("state.db"), &damaged).unwrap();
         match examine(directory.path()) {
             Err(error) => {
@@ -198,7 +198,7 @@ fn a_database_that_was_cut_off_is_refused() {
         } else {
             length
         };
-        let directory = tempfile::TempDir::new().unwrap();
+        let directory = scratch();
         fs::write(directory.path().join("state.db"), &bytes[..length]).unwrap();
         match examine(directory.path()) {
             Err(error) => assert_detected(&error, &format!("cut to {length}")),
@@ -220,7 +220,7 @@ fn overwritten_pages_are_noticed() {
                 None => damaged[page * 4096..][..4096].fill(0),
                 Some(other) => damaged.copy_within(other * 4096..(other + 1) * 4096, page * 4096),
             }
-            let directory = tempfile::TempDir::new().unwrap();
+            let directory = scratch();
             fs::write(directory.path().join("state.db"), &damaged).unwrap();
             let what = format!("page {page} replaced by {other:?}");
             match examine(directory.path()) {
@@ -303,7 +303,7 @@ fn a_damaged_snapshot_is_passed_over() {
 
 #[test]
 fn files_of_others_and_of_the_future_are_left_alone() {
-    let directory = tempfile::TempDir::new().unwrap();
+    let directory = scratch();
     tamper(directory.path(), "CREATE TABLE notes (text TEXT)");
     assert!(matches!(
         examine(directory.path()),

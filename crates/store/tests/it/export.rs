@@ -3,7 +3,9 @@
 use zenekar_base::{InfrastructureId, Random};
 use zenekar_store::{ExportMode, Store, StoreError};
 
-use crate::support::{NOW, dump, entry, id, lease, open, rich_store, store_with_demo, tamper};
+use crate::support::{
+    NOW, dump, entry, id, lease, open, rich_store, scratch, store_with_demo, tamper,
+};
 
 fn export(store: &Store, infrastructure: &str) -> Vec<u8> {
     let mut output = Vec::new();
@@ -18,7 +20,7 @@ fn an_import_restores_all_but_the_lease() {
     let directory = rich_store();
     let store = open(directory.path());
     let original = dump(&store).unwrap();
-    let target = tempfile::TempDir::new().unwrap();
+    let target = scratch();
     let mut fresh = open(target.path());
     for name in ["alpha", "beta"] {
         let imported = fresh.import(&mut export(&store, name).as_slice()).unwrap();
@@ -65,7 +67,7 @@ fn bytes_that_are_not_text_survive() {
             ],
         )
         .unwrap();
-    let target = tempfile::TempDir::new().unwrap();
+    let target = scratch();
     let mut fresh = open(target.path());
     fresh
         .import(&mut export(&store, "demo").as_slice())
@@ -82,7 +84,7 @@ fn a_compacted_journal_keeps_its_place() {
     let mut store = open(directory.path());
     let alpha = lease(&mut store, "alpha");
     store.compact(&alpha, 0).unwrap();
-    let target = tempfile::TempDir::new().unwrap();
+    let target = scratch();
     let mut fresh = open(target.path());
     fresh
         .import(&mut export(&store, "alpha").as_slice())
@@ -98,7 +100,7 @@ fn a_compacted_journal_keeps_its_place() {
 fn a_changed_or_cut_file_is_refused_and_leaves_nothing_behind() {
     let directory = rich_store();
     let output = export(&open(directory.path()), "alpha");
-    let target = tempfile::TempDir::new().unwrap();
+    let target = scratch();
     let mut fresh = open(target.path());
     let mut random = Random::from_seed(13);
     for case in 0..200 {
@@ -148,7 +150,7 @@ fn lines_describe_themselves() {
     assert_eq!(kinds, ["header", "entry", "end"]);
     assert!(text.starts_with(r#"{"line":"header","format":"zenekar-state","version":1,"infrastructure":"demo","name":"Demo""#), "{text}");
     let future = text.replacen("\"version\":1", "\"version\":2", 1);
-    let target = tempfile::TempDir::new().unwrap();
+    let target = scratch();
     let error = open(target.path())
         .import(&mut future.as_bytes())
         .unwrap_err();
@@ -164,7 +166,7 @@ fn a_salvage_takes_what_is_intact_and_says_what_is_not() {
     tamper(
         directory.path(),
         "UPDATE journal SET kind = 'x' WHERE infrastructure = 1 AND sequence IN (80, 105);
-         UPDATE requests SET kind = 'x' WHERE infrastructure = 1 AND number = 3",
+         UPDATE requests SET kind = 'x' WHERE infrastructure = 1 AND number = 2",
     );
     let store = open(directory.path());
     let mut output = Vec::new();
@@ -181,10 +183,10 @@ fn a_salvage_takes_what_is_intact_and_says_what_is_not() {
         [
             "entries 80 to 100: its checksum does not fit its content or its predecessor; a snapshot covers them",
             "entry 105 of infrastructure `alpha`: its checksum does not fit its content or its predecessor",
-            "request 3: its checksum does not fit its content",
+            "request 2: its checksum does not fit its content",
         ]
     );
-    let target = tempfile::TempDir::new().unwrap();
+    let target = scratch();
     let mut fresh = open(target.path());
     let imported = fresh.import(&mut output.as_slice()).unwrap();
     assert_eq!(
@@ -194,6 +196,15 @@ fn a_salvage_takes_what_is_intact_and_says_what_is_not() {
     assert_eq!(
         imported.problems, exported.problems,
         "the losses travel with the file"
+    );
+    let pending = fresh.pending_requests(&id("alpha"), 0).unwrap();
+    assert_eq!(
+        pending
+            .iter()
+            .map(|request| (request.number, request.id.as_str()))
+            .collect::<Vec<_>>(),
+        [(3, "scale-3")],
+        "requests keep their places"
     );
     assert_eq!(fresh.load(&id("alpha")).unwrap().last_sequence, 104);
     assert!(fresh.check().unwrap().is_intact());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use zenekar_base::{RequestId, Timestamp};
 use zenekar_store::{Applied, Entry, ExportMode, HolderInfo, Store, StoreOptions};
 
-use crate::support::{TTL, id, open};
+use crate::support::{TTL, id, open, scratch};
 
 const START: Timestamp = Timestamp(1_760_000_000_000);
 
@@ -106,7 +106,7 @@ fn export(store: &Store) -> String {
 /// Writes the fixtures of the current format; run by hand when there is a new one.
 #[test]
 fn fixtures_can_be_written() {
-    let directory = tempfile::TempDir::new().unwrap();
+    let directory = scratch();
     let store = fill(directory.path());
     let lines = export(&store);
     if std::env::var_os("ZENEKAR_WRITE_FIXTURES").is_some() {
@@ -123,7 +123,7 @@ fn fixtures_can_be_written() {
 
 #[test]
 fn a_store_of_format_1_loads() {
-    let directory = tempfile::TempDir::new().unwrap();
+    let directory = scratch();
     fs::copy(fixture("format-1.db"), directory.path().join("state.db")).unwrap();
     let reader = Store::open(directory.path(), StoreOptions::read_only()).unwrap();
     assert_eq!(
@@ -174,7 +174,7 @@ fn a_store_of_format_1_loads() {
 #[test]
 fn an_export_of_format_1_imports() {
     let lines = fs::read(fixture("format-1.jsonl")).unwrap();
-    let directory = tempfile::TempDir::new().unwrap();
+    let directory = scratch();
     let mut store = open(directory.path());
     let imported = store.import(&mut lines.as_slice()).unwrap();
     assert_eq!(

@@ -6,7 +6,7 @@ use zenekar_base::Timestamp;
 use zenekar_store::{Entry, Store, StoreError, StoreOptions, limits};
 
 use crate::support::{
-    NOW, append_numbered, entry, id, lease, open, payload, read_all, store_with_demo,
+    NOW, append_numbered, entry, id, lease, open, payload, read_all, scratch, store_with_demo,
 };
 
 #[test]
@@ -57,7 +57,7 @@ fn entries_come_back_as_they_were_written() {
 
 #[test]
 fn files_belong_to_their_user_alone() {
-    let directory = tempfile::TempDir::new().unwrap();
+    let directory = scratch();
     let state = directory.path().join("a/b");
     let _store = open(&state);
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;

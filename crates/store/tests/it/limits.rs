@@ -7,7 +7,9 @@ use zenekar_base::{Millis, RequestId};
 use zenekar_store::{Access, Store, StoreError, StoreOptions};
 
 use crate::child;
-use crate::support::{NOW, dump, entry, id, lease, open, rich_store, store_with_demo, tamper};
+use crate::support::{
+    NOW, dump, entry, id, lease, open, rich_store, scratch, store_with_demo, tamper,
+};
 
 #[test]
 fn a_full_disk_loses_nothing_that_was_confirmed() {
@@ -123,7 +125,7 @@ fn a_reader_sees_what_a_living_writer_confirmed() {
 
 #[test]
 fn without_a_store_a_reader_says_so_and_creates_nothing() {
-    let directory = tempfile::TempDir::new().unwrap();
+    let directory = scratch();
     let state = directory.path().join("state");
     let error = Store::open(&state, StoreOptions::read_only()).unwrap_err();
     assert_eq!(
@@ -195,7 +197,7 @@ fn a_directory_that_cannot_be_written_can_be_read() {
 
 #[test]
 fn names_with_odd_characters_work_for_all_ways_of_opening() {
-    let parent = tempfile::TempDir::new().unwrap();
+    let parent = scratch();
     let state = parent.path().join("a b?c#d%20é");
     drop(open(&state));
     tamper(&state, "SELECT 1");

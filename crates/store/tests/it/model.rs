@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use zenekar_base::{Millis, RequestId};
 use zenekar_store::{Applied, Lease, Store, StoreError};
 
-use crate::support::{NOW, TTL, copy_files, entry, holder, id, open};
+use crate::support::{NOW, TTL, copy_files, entry, holder, id, open, scratch};
 
 /// What a store should hold of one infrastructure.
 #[derive(Clone, Debug, Default)]
@@ -89,7 +89,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let directory = tempfile::TempDir::new().unwrap();
+        let directory = scratch();
         let mut store = open(directory.path());
         for name in NAMES {
             store.create_infrastructure(&id(name), name, NOW).unwrap();
@@ -245,7 +245,7 @@ impl World {
                 &mut lines,
             )
             .unwrap();
-        let directory = tempfile::TempDir::new().unwrap();
+        let directory = scratch();
         let mut copy = open(directory.path());
         copy.import(&mut lines.as_slice()).unwrap();
         assert_eq!(

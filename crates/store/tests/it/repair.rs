@@ -3,7 +3,8 @@
 use zenekar_store::{ExportMode, Loss, Store, StoreError};
 
 use crate::support::{
-    NOW, append_numbered, dump, entry, holder, id, lease, open, payload, rich_store, tamper,
+    NOW, append_numbered, dump, entry, holder, id, lease, open, payload, rich_store, scratch,
+    tamper,
 };
 
 fn repair(store: &mut Store) -> Vec<Loss> {
@@ -223,7 +224,7 @@ fn a_vanished_infrastructure_is_not_made_up() {
     store
         .export(&id("alpha"), ExportMode::Complete, &mut output)
         .unwrap();
-    let target = tempfile::TempDir::new().unwrap();
+    let target = scratch();
     let mut fresh = open(target.path());
     assert_eq!(fresh.import(&mut output.as_slice()).unwrap().entries, 120);
 }
@@ -244,7 +245,7 @@ fn repaired_journals_can_be_exported_and_continued() {
         .export(&id("alpha"), ExportMode::Complete, &mut output)
         .unwrap();
     assert_eq!((exported.entries, exported.problems.len()), (84, 0));
-    let target = tempfile::TempDir::new().unwrap();
+    let target = scratch();
     let mut fresh = open(target.path());
     fresh.import(&mut output.as_slice()).unwrap();
     assert_eq!(

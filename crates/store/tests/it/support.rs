@@ -21,9 +21,19 @@ pub(crate) fn open(directory: &Path) -> Store {
     Store::open(directory, StoreOptions::read_write()).unwrap()
 }
 
+/// A directory that is gone after the test: in memory where possible, because
+/// a disk that flushes thousands of small transactions would be all that the
+/// tests wait for.
+pub(crate) fn scratch() -> TempDir {
+    tempfile::Builder::new()
+        .tempdir_in("/dev/shm")
+        .or_else(|_| TempDir::new())
+        .unwrap()
+}
+
 /// An empty store with infrastructure `demo`.
 pub(crate) fn store_with_demo() -> (TempDir, Store) {
-    let directory = TempDir::new().unwrap();
+    let directory = scratch();
     let mut store = open(directory.path());
     store
         .create_infrastructure(&id("demo"), "Demo", NOW)
@@ -130,7 +140,7 @@ pub(crate) fn read_all(
 
 /// A closed store with something in every table, in one file without a log.
 pub(crate) fn rich_store() -> TempDir {
-    let directory = TempDir::new().unwrap();
+    let directory = scratch();
     let mut store = open(directory.path());
     for name in ["alpha", "beta"] {
         store
@@ -172,7 +182,7 @@ pub(crate) fn rich_store() -> TempDir {
 
 /// Copies the files of a store as a crash would leave them.
 pub(crate) fn copy_files(from: &Path) -> TempDir {
-    let to = TempDir::new().unwrap();
+    let to = scratch();
     for name in ["state.db", "state.db-wal"] {
         if from.join(name).exists() {
             fs::copy(from.join(name), to.path().join(name)).unwrap();
