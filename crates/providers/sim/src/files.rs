@@ -422,7 +422,7 @@ impl SimFiles {
         if self.log_bytes
             > LOG_BYTES_MIN.max(self.snapshot_bytes.saturating_mul(LOG_TO_SNAPSHOT_RATIO))
         {
-            self.compact()?;
+            self.replace_log()?;
         }
         Ok(appended)
     }
@@ -443,10 +443,15 @@ impl SimFiles {
         Ok(())
     }
 
+    /// Replaces the log by a snapshot; it is also done when the log gets too long.
+    pub fn compact(&mut self) -> Result<(), SimError> {
+        self.locked(Self::replace_log)
+    }
+
     /// Writes a snapshot and goes on in a new log. A death between any two
     /// steps leaves files from which the same cloud is read: the old log names
-    /// the new one before the snapshot does.
-    pub fn compact(&mut self) -> Result<(), SimError> {
+    /// the new one before the snapshot does. Holds the lock, and has caught up.
+    fn replace_log(&mut self) -> Result<(), SimError> {
         let (old, new) = (self.log_number, self.log_number + 1);
         let new_path = log_path(&self.directory, new);
         File::create(&new_path).map_err(io_error("create", &new_path))?;

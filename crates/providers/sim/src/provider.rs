@@ -156,7 +156,7 @@ impl SimProvider {
             Some(Waiting::Done(result)) => result,
             _ => Err(ProviderError::new(
                 ErrorClass::Unknown,
-                "the simulated cloud was reset during the call",
+                "the reply was lost: the simulated cloud was reset, or others left this process far behind",
             )),
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use zenekar_base::{Millis, ResourceState, Timestamp};
+use zenekar_base::{ErrorClass, Millis, ResourceState, Timestamp};
 use zenekar_provider::Provider;
 use zenekar_provider_sim::{SimClock, SimError, SimFiles};
 use zenekar_simcloud::{Intervention, Quota, Settings};
@@ -87,6 +87,48 @@ fn two_processes_share_one_cloud() {
 }
 
 #[test]
+fn processes_that_race_agree_in_the_end() {
+    const PROCESSES: u32 = 4;
+    const CALLS: u32 = 60;
+    let directory = tempfile::tempdir().expect("a directory");
+    // Each thread opens the files for itself, so locks keep them apart as they keep processes apart.
+    let last = std::thread::scope(|scope| {
+        let run = |process: u32| {
+            let clock = JumpClock::at(i64::from(process));
+            let provider = open(directory.path(), &clock);
+            block_on(async {
+                for call in 0..CALLS {
+                    // Who misses a whole log loses the replies in it, and asks again.
+                    while let Err(error) = provider.create(request(process * CALLS + call)).await {
+                        assert_eq!(error.class, ErrorClass::Unknown);
+                    }
+                    if process == 0 && call % 20 == 0 {
+                        provider.with_files(SimFiles::compact).expect("written");
+                    }
+                }
+            });
+            clock.now()
+        };
+        let threads: Vec<_> = (0..PROCESSES)
+            .map(|process| scope.spawn(move || run(process)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .max()
+            .expect("some")
+    });
+    let mut files = SimFiles::open(directory.path()).expect("opens");
+    let overview = files.overview(last).expect("readable");
+    assert_eq!(overview.resources.len(), (PROCESSES * CALLS) as usize);
+    assert_eq!(files.cloud().ledger().duplicates_ever(), []);
+    assert_eq!(
+        SimFiles::open(directory.path()).expect("opens").cloud(),
+        files.cloud()
+    );
+}
+
+#[test]
 fn a_half_written_line_is_cut() {
     let directory = tempfile::tempdir().expect("a directory");
     let clock = JumpClock::at(0);
@@ -164,6 +206,21 @@ fn damage_is_reported_with_its_place() {
         SimFiles::open(directory.path()),
         Err(SimError::Damaged { .. })
     ));
+}
+
+#[test]
+fn a_snapshot_that_contradicts_itself_is_not_used() {
+    let directory = tempfile::tempdir().expect("a directory");
+    drop(SimFiles::open(directory.path()).expect("opens"));
+    let path = directory.path().join("snapshot.json");
+    let text = fs::read_to_string(&path)
+        .expect("it")
+        .replace("\"tokens\":{}", "\"tokens\":{\"stray\":5}");
+    fs::write(&path, text).expect("written");
+    let error = SimFiles::open(directory.path())
+        .expect_err("damaged")
+        .to_string();
+    assert!(error.contains("contradict"), "{error}");
 }
 
 #[test]
