@@ -10,6 +10,9 @@ use crate::options::DIAGNOSTICS_MAX;
 /// mistyped names among thousands of nodes would take minutes.
 const SUGGESTIONS_MAX: usize = 50;
 
+/// Names that a hint lists; more are not read.
+const LISTED_MAX: usize = 8;
+
 /// Collects the findings of one load.
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
@@ -64,6 +67,37 @@ impl Checker {
         }
     }
 
+    /// Adds to a finding about an unknown name what it was probably meant to be,
+    /// or which names there are.
+    pub(crate) fn hint<'a>(
+        &mut self,
+        diagnostic: Diagnostic,
+        (word, span): (&str, Option<Span>),
+        candidates: impl IntoIterator<Item = &'a str> + Clone,
+    ) -> Diagnostic {
+        let meant = self.suggest(word, candidates.clone());
+        match (meant, span) {
+            (Some(meant), Some(span)) => diagnostic
+                .help(format!("did you mean `{meant}`?"))
+                .fix(span, meant),
+            (Some(meant), None) => diagnostic.help(format!("did you mean `{meant}`?")),
+            (None, _) => {
+                let mut names: Vec<&str> = candidates
+                    .into_iter()
+                    .filter(|name| !name.is_empty())
+                    .take(LISTED_MAX + 1)
+                    .collect();
+                names.sort_unstable();
+                names.dedup();
+                if names.is_empty() || names.len() > LISTED_MAX {
+                    diagnostic
+                } else {
+                    diagnostic.help(format!("there is {}", list_of(names)))
+                }
+            }
+        }
+    }
+
     /// Reports a key that `owner` does not know, with a guess and the list of the known ones.
     pub(crate) fn unknown_key<'a>(
         &mut self,
@@ -108,6 +142,12 @@ impl Checker {
         let is_scalar = !matches!(found.kind(), Kind::List | Kind::Map | Kind::Null);
         if wanted.ends_with("string") && is_scalar {
             diagnostic = diagnostic.help("put the value between quotes");
+        }
+        if let Some(text) = found.as_str()
+            && wanted.ends_with("integer")
+            && text.parse::<i64>().is_ok()
+        {
+            diagnostic = diagnostic.help("remove the quotes").fix(found.span(), text);
         }
         self.report(diagnostic);
     }

@@ -173,16 +173,11 @@ impl Reader<'_, '_> {
             Kind::String(name) => {
                 let found = self.table.by_name(name);
                 if found.is_none() {
-                    let mut diagnostic = Diagnostic::error(
-                        &codes::UNKNOWN_DEPENDENCY,
-                        format!("there is no node `{name}`"),
-                    )
-                    .at(view.span());
-                    if let Some(meant) = checker.suggest(name, nodes.iter().map(|node| node.name)) {
-                        diagnostic = diagnostic
-                            .help(format!("did you mean `{meant}`?"))
-                            .fix(view.span(), meant);
-                    }
+                    let message = format!("there is no node `{name}`");
+                    let diagnostic =
+                        Diagnostic::error(&codes::UNKNOWN_DEPENDENCY, message).at(view.span());
+                    let names = nodes.iter().map(|node| node.name);
+                    let diagnostic = checker.hint(diagnostic, (name, Some(view.span())), names);
                     checker.report(diagnostic);
                 }
                 found

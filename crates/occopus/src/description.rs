@@ -147,7 +147,7 @@ fn read_entry<'d>(description: &mut Description<'d>, entry: Entry<'d>, checker: 
     match key {
         "infra_name" => {
             if let Some(name) = checker.text(&codes::WRONG_TYPE, "`infra_name`", value) {
-                check_name("infrastructure", name, value.span(), checker);
+                check_name("the infrastructure", name, value.span(), checker);
                 name.clone_into(&mut description.name);
             }
         }
@@ -299,7 +299,7 @@ fn read_node<'d>(view: View<'d>, checker: &mut Checker) -> PlacedNode<'d> {
                 has_name = true;
                 node.name_span = value.span();
                 if let Some(name) = checker.text(&codes::WRONG_TYPE, "`name` of a node", value) {
-                    check_name("node", name, value.span(), checker);
+                    check_name("a node", name, value.span(), checker);
                     node.name = name;
                 }
             }
@@ -382,11 +382,11 @@ fn read_scaling(view: View<'_>, checker: &mut Checker) -> CountRange {
         match entry.key.text() {
             "min" => {
                 min = read_count("`min` of `scaling`", entry.value, checker)
-                    .map(|count| (count, entry.value))
+                    .map(|count| (count, entry.value));
             }
             "max" => {
                 max = read_count("`max` of `scaling`", entry.value, checker)
-                    .map(|count| (count, entry.value))
+                    .map(|count| (count, entry.value));
             }
             key => checker.unknown_key(
                 &codes::UNKNOWN_KEY,
@@ -430,29 +430,21 @@ fn read_scaling(view: View<'_>, checker: &mut Checker) -> CountRange {
 fn read_count(subject: &str, view: View<'_>, checker: &mut Checker) -> Option<u32> {
     match view.kind() {
         Kind::Null => None,
-        Kind::Int(number) => match u32::try_from(number) {
-            Ok(count) if count <= INSTANCES_MAX => Some(count),
-            Ok(_) => {
-                checker.report(
-                    Diagnostic::error(
-                        &codes::TOO_MANY,
-                        format!("{subject} exceeds the limit of {INSTANCES_MAX} instances"),
-                    )
-                    .at(view.span()),
-                );
-                None
+        Kind::Int(number) if number < 0 => {
+            let message = format!("{subject} must not be negative");
+            checker.report(Diagnostic::error(&codes::INVALID_COUNT, message).at(view.span()));
+            None
+        }
+        Kind::Int(number) => {
+            let count = u32::try_from(number)
+                .ok()
+                .filter(|count| *count <= INSTANCES_MAX);
+            if count.is_none() {
+                let message = format!("{subject} exceeds the limit of {INSTANCES_MAX} instances");
+                checker.report(Diagnostic::error(&codes::TOO_MANY, message).at(view.span()));
             }
-            Err(_) => {
-                checker.report(
-                    Diagnostic::error(
-                        &codes::INVALID_COUNT,
-                        format!("{subject} must not be negative or huge"),
-                    )
-                    .at(view.span()),
-                );
-                None
-            }
-        },
+            count
+        }
         _ => {
             checker.wrong_type(&codes::INVALID_COUNT, subject, "an integer", view);
             None

@@ -368,17 +368,11 @@ impl<'a, 'd> Linker<'a, 'd> {
     }
 
     fn report_missing(&self, placed: &PlacedNode<'_>, type_name: &str, checker: &mut Checker) {
-        let mut diagnostic = Diagnostic::error(
-            &description_codes::UNKNOWN_TYPE,
-            format!("there is no node definition `{DEFINITION_PREFIX}{type_name}`"),
-        )
-        .at(placed.type_span);
-        let candidates = self.definitions.iter().map(|definition| definition.name);
-        if let Some(meant) = checker.suggest(type_name, candidates) {
-            diagnostic = diagnostic
-                .help(format!("did you mean `{meant}`?"))
-                .fix(placed.type_span, meant);
-        }
+        let message = format!("there is no node definition `{DEFINITION_PREFIX}{type_name}`");
+        let diagnostic =
+            Diagnostic::error(&description_codes::UNKNOWN_TYPE, message).at(placed.type_span);
+        let names = self.definitions.iter().map(|definition| definition.name);
+        let diagnostic = checker.hint(diagnostic, (type_name, Some(placed.type_span)), names);
         checker.report(diagnostic);
     }
 

@@ -49,19 +49,13 @@ pub(crate) fn run(
     options: &LoadOptions,
     checker: &mut Checker,
 ) {
-    let results = {
-        let mut stage = Stage::new(
-            parts,
-            placed,
-            Some(definitions),
-            options.allow_host_commands,
-        );
-        let results = stage.all();
-        for diagnostic in stage.diagnostics {
-            checker.report(diagnostic);
-        }
-        results
+    let report = Report {
+        placed,
+        definitions,
+        checker,
+        reported: BTreeSet::new(),
     };
+    let results = Stage::new(parts, Some(report), options.allow_host_commands).all();
     let mut order = Order::new(parts);
     for (position, (fingerprints, read)) in results.into_iter().enumerate() {
         if !read.is_empty() {
@@ -73,7 +67,7 @@ pub(crate) fn run(
 
 /// Rehearses nodes whose templates are known to be sound, without places.
 pub(crate) fn run_again(parts: &mut TopologyParts) {
-    let results = Stage::new(parts, &[], None, false).all();
+    let results = Stage::new(parts, None, false).all();
     for (position, (fingerprints, read)) in results.into_iter().enumerate() {
         store(&mut parts.nodes[position], position, fingerprints, &read);
     }
@@ -100,27 +94,31 @@ fn store(
         .collect();
 }
 
+/// Where findings go, and where the parts of the descriptor are written.
+struct Report<'a, 'd> {
+    placed: &'a [PlacedNode<'d>],
+    definitions: &'a [&'a PlacedDefinition<'d>],
+    checker: &'a mut Checker,
+    /// Findings that were reported already: nodes of one definition mostly share their mistakes.
+    reported: BTreeSet<(&'static str, Option<Span>, String)>,
+}
+
 struct Stage<'a, 'd> {
     scene: Scene<'a>,
-    placed: &'a [PlacedNode<'d>],
     /// None where nothing is to be reported.
-    definitions: Option<&'a [&'a PlacedDefinition<'d>]>,
+    report: Option<Report<'a, 'd>>,
     allow_host_commands: bool,
     names: HashMap<String, u32>,
     inherited: SharedValue,
     infrastructure: InfrastructureId,
     compiled: Vec<Vec<Option<Compiled>>>,
     done: HashMap<Kind, Outcome>,
-    /// Findings that were reported already: nodes of one definition mostly share their mistakes.
-    reported: BTreeSet<(&'static str, Option<Span>, String)>,
-    diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a, 'd> Stage<'a, 'd> {
     fn new(
         parts: &'a TopologyParts,
-        placed: &'a [PlacedNode<'d>],
-        definitions: Option<&'a [&'a PlacedDefinition<'d>]>,
+        report: Option<Report<'a, 'd>>,
         allow_host_commands: bool,
     ) -> Self {
         let scene = Scene::from(parts);
@@ -128,16 +126,13 @@ impl<'a, 'd> Stage<'a, 'd> {
             |definition: &Definition| definition.implementations.iter().map(|_| None).collect();
         Self {
             scene,
-            placed,
-            definitions,
+            report,
             allow_host_commands,
             names: HashMap::new(),
             inherited: SharedValue::from(scene.variables),
             infrastructure: InfrastructureId::new(INFRASTRUCTURE_ID),
             compiled: scene.definitions.iter().map(slots).collect(),
             done: HashMap::new(),
-            reported: BTreeSet::new(),
-            diagnostics: Vec::new(),
         }
     }
 
@@ -259,9 +254,8 @@ impl<'a, 'd> Stage<'a, 'd> {
     }
 
     fn view_of(&self, position: usize, candidate: u32) -> Option<View<'d>> {
-        let definition = self
-            .definitions?
-            .get(self.scene.nodes[position].definition as usize)?;
+        let definitions = self.report.as_ref()?.definitions;
+        let definition = definitions.get(self.scene.nodes[position].definition as usize)?;
         Some(definition.implementations.get(candidate as usize)?.view)
     }
 
@@ -270,27 +264,19 @@ impl<'a, 'd> Stage<'a, 'd> {
             return;
         };
         let (span, is_exact) = span_of(view, failure);
-        let unknown = record
-            .unknown
-            .as_deref()
-            .filter(|name| failure.error.message.contains(&format!("`{name}`")));
         let message = failure.error.message.clone();
-        let mut diagnostic =
-            Diagnostic::error(code_of(failure, unknown.is_some()), message).at(span);
+        let is_meant = |name: &&str| message.contains(&format!("`{name}`"));
+        let unknown = record.unknown.as_deref().filter(is_meant);
+        let code = code_of(failure, unknown.is_some());
+        let mut diagnostic = Diagnostic::error(code, message.clone()).at(span);
         if !is_exact {
             diagnostic = diagnostic.help(format!("in `{}`", failure.place()));
-        }
-        if let Some(unknown) = unknown {
-            let names = self.scene.nodes.iter().map(|node| node.name.as_str());
-            if let Some(meant) = zenekar_diagnostics::did_you_mean(unknown, names) {
-                diagnostic = diagnostic.help(format!("did you mean `{meant}`?"));
-            }
         }
         if failure.error.kind == ErrorKind::Syntax {
             diagnostic = diagnostic
                 .help("put text with braces of its own between `{% raw %}` and `{% endraw %}`");
         }
-        self.push(diagnostic, position);
+        self.push(diagnostic, position, unknown);
     }
 
     fn report_undefined(&mut self, position: usize, candidate: u32) {
@@ -301,11 +287,8 @@ impl<'a, 'd> Stage<'a, 'd> {
         let place = view
             .get_entry("contextualisation")
             .map_or(view.span(), |entry| entry.key.span());
-        let mut diagnostic = Diagnostic::warning(
-            &codes::UNDEFINED_NODE,
-            "a template asks for the address of an undefined node",
-        )
-        .at(place);
+        let message = "a template asks for the address of an undefined node";
+        let mut diagnostic = Diagnostic::warning(&codes::UNDEFINED_NODE, message).at(place);
         let compiled = self.compiled[node.definition as usize][candidate as usize].as_ref();
         let meant = compiled
             .and_then(|compiled| compiled.names().find(|name| self.names.contains_key(*name)));
@@ -319,25 +302,35 @@ impl<'a, 'd> Stage<'a, 'd> {
             .enumerate()
             .find(|(at, _)| *at != position);
         if let Some((_, first)) = first {
-            diagnostic = diagnostic.help(format!(
+            let help = format!(
                 "as it is, it gets the address of the first node, `{}`",
                 first.name
-            ));
+            );
+            diagnostic = diagnostic.help(help);
         }
-        self.push(diagnostic, position);
+        self.push(diagnostic, position, None);
     }
 
-    fn push(&mut self, diagnostic: Diagnostic, position: usize) {
+    /// Reports a finding once, with hints about a name that no node has.
+    fn push(&mut self, diagnostic: Diagnostic, position: usize, unknown: Option<&str>) {
+        let Some(report) = &mut self.report else {
+            return;
+        };
         let span = diagnostic.primary.as_ref().map(|label| label.span);
-        if !self
+        if !report
             .reported
             .insert((diagnostic.code.id, span, diagnostic.message.clone()))
         {
             return;
         }
-        let placed = &self.placed[position];
-        self.diagnostics
-            .push(diagnostic.also(placed.type_span, format!("used by node `{}`", placed.name)));
+        let placed = &report.placed[position];
+        let mut diagnostic =
+            diagnostic.also(placed.type_span, format!("used by node `{}`", placed.name));
+        if let Some(unknown) = unknown {
+            let names = self.scene.nodes.iter().map(|node| node.name.as_str());
+            diagnostic = report.checker.hint(diagnostic, (unknown, None), names);
+        }
+        report.checker.report(diagnostic);
     }
 }
 

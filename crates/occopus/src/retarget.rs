@@ -139,7 +139,7 @@ fn convert(
         let shape = target.and_then(|schema| schema.shape_of(name));
         match shape.and_then(|shape| fit(shape, value)) {
             Some(value) if kept.iter().all(|(known, _)| known != name) => {
-                kept.push((name.to_owned(), value))
+                kept.push((name.to_owned(), value));
             }
             _ => lose(key, reason_for(provider, key)),
         }

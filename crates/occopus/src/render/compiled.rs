@@ -3,22 +3,19 @@
 use std::collections::BTreeSet;
 
 use zenekar_base::resource::MysqlProbe;
-use zenekar_base::{Addresses, Fingerprint, FingerprintBuilder, InstanceTag, ProbeSpec, Value};
+use zenekar_base::{Addresses, InstanceTag, ProbeSpec, Value};
 use zenekar_diagnostics::SourceMap;
 use zenekar_document::{Limits, load_text};
-use zenekar_model::{Contextualisation, Implementation, Node, Rendered, topology};
+use zenekar_model::{Contextualisation, Implementation, Node, topology};
 use zenekar_template::{ErrorKind, Namespace, SharedValue, python_str};
 
 use super::emit::emit;
 use super::functions::{CallSite, NAMES};
+use super::performance::Performance;
 use super::piece::{Compiler, Failure, Piece, Reading, Step, check_error};
 
 /// The first line by which cloud-init knows its own format.
-const CLOUD_CONFIG: &str = "#cloud-config";
-
-/// The longest user-data in bytes: beyond what any cloud takes, and bounded
-/// because a template can repeat what it prints.
-const USER_DATA_BYTES_MAX: usize = 4 << 20;
+pub(super) const CLOUD_CONFIG: &str = "#cloud-config";
 
 /// Names whose values differ between the instances or nodes of one definition.
 const VARYING_NAMES: &[&str] = &[
@@ -54,18 +51,6 @@ enum Context {
     Text(Piece),
     /// A mapping whose texts are templates.
     Mapping(Piece),
-}
-
-/// What rendering gives, before it is put into the form that providers take.
-#[derive(Debug, Default)]
-pub(crate) struct Performance {
-    resource: Value,
-    text: Option<String>,
-    mapping: Option<Value>,
-    environment: Value,
-    command: Value,
-    attributes: Value,
-    config_management: Value,
 }
 
 impl Compiled {
@@ -169,12 +154,12 @@ impl Compiled {
     /// Says whether all instances of a node get the same.
     pub(crate) fn is_constant_for(&self, node: &Node) -> bool {
         let varies = |name: &&str| self.names.contains(*name);
-        !VARYING_NAMES.iter().chain(NAMES).any(varies)
-            && !(node.variables != Value::Null && self.names.contains("variables"))
-            && node
-                .dependencies
-                .iter()
-                .all(|dependency| dependency.mappings.is_empty())
+        let has_own_variables = node.variables != Value::Null && self.names.contains("variables");
+        let is_connected = node
+            .dependencies
+            .iter()
+            .any(|dependency| !dependency.mappings.is_empty());
+        !(VARYING_NAMES.iter().chain(NAMES).any(varies) || has_own_variables || is_connected)
     }
 
     /// Renders everything but the health checks.
@@ -394,7 +379,8 @@ fn own_data(calls: &CallSite<'_>, instance: &InstanceTag, addresses: &Addresses)
     ])
 }
 
-fn items_of(value: &Value) -> &[Value] {
+/// Returns the items of a list.
+pub(super) fn items_of(value: &Value) -> &[Value] {
     match value {
         Value::List(items) => items,
         _ => &[],
@@ -494,108 +480,4 @@ fn fault_of_cloud_config(text: &str) -> Option<String> {
         "the rendered user-data is not valid YAML: {} (its line {line}: `{shown}`)",
         error.message
     ))
-}
-
-impl Performance {
-    /// Returns the fingerprint of what the provider gets to make the instance from.
-    pub(crate) fn resource_fingerprint(&self, provider: &str) -> Fingerprint {
-        let mut builder = FingerprintBuilder::default();
-        builder.text(provider);
-        self.resource.fingerprint_into(&mut builder);
-        builder.finish()
-    }
-
-    /// Returns the fingerprint of what makes the instance play its role: of the
-    /// data, so that it does not depend on how user-data is written as text.
-    pub(crate) fn context_fingerprint(&self) -> Fingerprint {
-        let mut builder = FingerprintBuilder::default();
-        if let Some(text) = &self.text {
-            builder.text(text);
-        }
-        for value in [
-            self.mapping.as_ref().unwrap_or(&Value::Null),
-            &self.environment,
-            &self.command,
-            &self.attributes,
-            &self.config_management,
-        ] {
-            value.fingerprint_into(&mut builder);
-        }
-        builder.finish()
-    }
-
-    /// Puts everything into the form that providers take.
-    pub(crate) fn into_rendered(self, connections: Vec<Value>) -> Result<Rendered, String> {
-        let user_data = match (self.text, &self.mapping) {
-            (Some(text), _) => Some(text),
-            (None, Some(mapping)) => Some(format!("{CLOUD_CONFIG}\n{}", emit(mapping))),
-            (None, None) => None,
-        };
-        if let Some(length) = user_data
-            .as_ref()
-            .map(String::len)
-            .filter(|length| *length > USER_DATA_BYTES_MAX)
-        {
-            return Err(format!(
-                "the user-data has {length} bytes, {USER_DATA_BYTES_MAX} are allowed"
-            ));
-        }
-        let mut attributes = self.attributes;
-        if !connections.is_empty() {
-            let entry = ("connections".to_owned(), Value::List(connections));
-            match &mut attributes {
-                Value::Map(entries) => entries.push(entry),
-                other => *other = Value::Map(vec![entry]),
-            }
-        }
-        Ok(Rendered {
-            resource: self.resource,
-            user_data,
-            environment: environment_pairs(&self.environment),
-            command: command_words(&self.command)?,
-            attributes,
-        })
-    }
-}
-
-/// Returns name and value of `NAME=value` items, or of the members of a mapping.
-fn environment_pairs(value: &Value) -> Vec<(String, String)> {
-    match value {
-        Value::Map(entries) => entries
-            .iter()
-            .map(|(name, value)| {
-                (
-                    name.clone(),
-                    if *value == Value::Null {
-                        String::new()
-                    } else {
-                        python_str(value)
-                    },
-                )
-            })
-            .collect(),
-        _ => items_of(value)
-            .iter()
-            .filter_map(|item| {
-                python_str(item)
-                    .split_once('=')
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            })
-            .collect(),
-    }
-}
-
-/// Returns the words of a command; a text is split as a shell splits it.
-fn command_words(value: &Value) -> Result<Option<Vec<String>>, String> {
-    match value {
-        Value::Null => Ok(None),
-        Value::List(items) => Ok(Some(items.iter().map(python_str).collect())),
-        other => {
-            let text = python_str(other);
-            let words = shlex::split(&text);
-            words
-                .map(Some)
-                .ok_or_else(|| format!("the command `{text}` has an open quote"))
-        }
-    }
 }

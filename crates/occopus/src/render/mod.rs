@@ -3,6 +3,7 @@
 mod compiled;
 mod emit;
 mod functions;
+mod performance;
 mod piece;
 mod scene;
 mod style;

@@ -45,7 +45,7 @@ fn analyse(text: &str) -> Analysis {
     let mut previous = None;
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
-        let next_is_space = letters.peek().is_none_or(|next| next.is_ascii_whitespace());
+        let next_is_space = letters.peek().is_none_or(char::is_ascii_whitespace);
         let after_space = previous.is_none_or(|before: char| before.is_ascii_whitespace());
         let indicator = match letter {
             '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%'

@@ -34,14 +34,15 @@ fn description_in(folder: &Path) -> PathBuf {
     files.remove(0)
 }
 
-fn load_tutorial(path: &Path) -> Topology {
+/// Loads a tutorial, and returns the warnings too.
+fn load_tutorial(path: &Path) -> (Topology, String) {
     let mut sources = SourceMap::new();
     let loaded = load(path, &LoadOptions::default(), &mut sources);
     let findings = render_concise(&loaded.diagnostics, &sources);
-    print!("{findings}");
-    loaded
-        .topology
-        .unwrap_or_else(|| panic!("{}:\n{findings}", path.display()))
+    let Some(topology) = loaded.topology else {
+        panic!("{}:\n{findings}", path.display())
+    };
+    (topology, findings)
 }
 
 /// Nodes in the order in which the original creates them: level by level.
@@ -160,6 +161,7 @@ struct Score {
     instances: usize,
     equal_bytes: usize,
     equal_data: usize,
+    findings: String,
     faults: Vec<String>,
 }
 
@@ -184,10 +186,11 @@ fn tutorials_render_as_recorded() {
         instances,
         equal_bytes,
         equal_data,
+        findings,
         faults,
     } = score;
     println!(
-        "{} tutorials, {instances} instances: {equal_data} equal as data, {equal_bytes} byte by byte",
+        "{findings}{} tutorials, {instances} instances: {equal_data} equal as data, {equal_bytes} byte by byte",
         by_tutorial.len()
     );
     assert!(
@@ -200,7 +203,8 @@ fn tutorials_render_as_recorded() {
 }
 
 fn replay(folder: &Path, records: &[Json], score: &mut Score) {
-    let topology = load_tutorial(&description_in(folder));
+    let (topology, findings) = load_tutorial(&description_in(folder));
+    score.findings.push_str(&findings);
     let renderer = OccopusRenderer::new();
     let infrastructure = InfrastructureId::new(INFRASTRUCTURE);
     let mut given: Vec<GivenNode> = Vec::new();

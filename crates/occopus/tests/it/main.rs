@@ -1,3 +1,8 @@
 //! Tests of the front-end from the outside.
 
 mod corpus;
+mod families;
+mod mistakes;
+mod rendering;
+mod retargeting;
+mod support;

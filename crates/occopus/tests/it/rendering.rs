@@ -1,0 +1,322 @@
+//! What instances get.
+
+use zenekar_base::{
+    Addresses, GivenAddress, GivenNode, InfrastructureId, InstanceTag, NodeKey, Value,
+};
+use zenekar_model::{NodeIndex, RenderInput, Rendered, Renderer, Topology};
+use zenekar_occopus::OccopusRenderer;
+
+use crate::support::{load_one, topology_of};
+
+const HEAD: &str = "user_id: tester
+infra_name: demo
+variables:
+  port: 8080
+  text: it's \"quoted\"
+  key: |
+    first
+
+    second
+  list: [a, b]
+nodes:
+  - &web
+    name: web
+    type: web
+    scaling: { min: 1, max: 3 }
+  - &db
+    name: db
+    type: db
+dependencies:
+  - connection: [*web, *db]
+    mappings:
+      - [source, destination]
+'node_def:db':
+  - resource: { type: sim }
+'node_def:web':
+";
+
+fn given() -> Vec<GivenNode> {
+    let instance = |number: u8| GivenAddress {
+        instance: InstanceTag::new(format!("id-{number}")),
+        addresses: Addresses {
+            all: vec![format!("203.0.113.{number}"), "db.example.org".to_owned()],
+            private: Some(format!("10.0.0.{number}")),
+        },
+    };
+    vec![GivenNode {
+        node: NodeKey(1),
+        name: "db".to_owned(),
+        instances: vec![instance(1), instance(2)],
+    }]
+}
+
+fn render_with(topology: &Topology, given: &[GivenNode]) -> Result<Rendered, String> {
+    let infrastructure = InfrastructureId::new("0123456789");
+    let instance = InstanceTag::new("node-7");
+    let input = RenderInput {
+        infrastructure: &infrastructure,
+        node: NodeIndex(0),
+        candidate: 0,
+        instance: &instance,
+        given,
+    };
+    OccopusRenderer::new()
+        .render(topology, &input)
+        .map_err(|error| error.to_string())
+}
+
+fn render(sections: &str) -> Rendered {
+    render_with(&topology_of(&format!("{HEAD}{sections}")), &given()).expect("renderable")
+}
+
+/// Renders one text of a cloud-init mapping and returns it as written.
+fn line(text: &str) -> String {
+    let sections = format!(
+        "  - resource: {{ type: sim }}\n    contextualisation:\n      type: cloudinit\n      context_template:\n        runcmd:\n        - {text}\n"
+    );
+    let user_data = render(&sections).user_data.expect("user-data");
+    let lines = user_data
+        .strip_prefix("#cloud-config\nruncmd:\n- ")
+        .expect("the form of cloud-init");
+    lines.to_owned()
+}
+
+#[test]
+fn texts_render_as_in_the_original() {
+    let table = [
+        // Addresses.
+        ("ping {{getip('db')}}", "ping 203.0.113.1"),
+        ("ping {{getprivip('db')}}", "ping 10.0.0.1"),
+        (
+            "echo {{getipall('db')}}",
+            "echo ['203.0.113.1', '203.0.113.2']",
+        ),
+        ("echo {{find_node_id('db').node_id}}", "echo id-1"),
+        (
+            "echo {{find_node_id('db', allnodes=True)|length}}",
+            "echo 2",
+        ),
+        (
+            "echo {{ibget('node.resource.address', find_node_id('db'))[1]}}",
+            "echo db.example.org",
+        ),
+        // What the instance is.
+        (
+            "echo {{infra_name}} {{infra_id}} {{node_id}}",
+            "echo demo 0123456789 node-7",
+        ),
+        (
+            "echo {{name}} {{type}} {{user_id}} {{scaling.max}}",
+            "echo web web tester 3",
+        ),
+        ("echo {{cut(infra_id,0,4)}}", "echo 0123"),
+        (
+            "echo {{resource.type}} {{health_check.timeout}}",
+            "echo sim 600",
+        ),
+        (
+            "echo {{mappings.inbound.db}}",
+            "\"echo [{'attributes': ['source', 'destination'], 'synch': False}]\"",
+        ),
+        // Quoting cannot break the text.
+        ("say {{variables.text}}", "say it's \"quoted\""),
+        ("'say: {{variables.text}}'", "\"say: it's \\\"quoted\\\"\""),
+        (
+            "\"say\\n{{variables.text}}\"",
+            "\"say\\nit's \\\"quoted\\\"\"",
+        ),
+        // Inserted line ends are folded within quotes, which descriptors rely on.
+        ("\"{{variables.key}}\\n\"", "\"first\\nsecond \\n\""),
+        // Numbers stay numbers where the original makes them so.
+        ("'{{variables.port}}'", "'8080'"),
+        ("1{{variables.port}}", "18080"),
+        // Literal parts stay what they are.
+        ("'a \\n {{variables.port}}'", "a \\n 8080"),
+        ("\"{% raw %}{{range}}{% endraw %}\\n\"", "\"{{range}}\\n\""),
+        ("echo {{variables.missing}}", "echo"),
+    ];
+    for (text, wanted) in table {
+        assert_eq!(line(text), wanted, "{text}");
+    }
+}
+
+#[test]
+fn a_loop_around_items_needs_the_whole_text() {
+    let rendered = render(
+        "  - resource: { type: sim }
+    contextualisation:
+      type: cloudinit
+      context_template:
+        runcmd:
+        - \"{% set target = getip('db') %}first\"
+        - echo {{target}}
+",
+    );
+    assert_eq!(
+        rendered.user_data.as_deref(),
+        Some("#cloud-config\nruncmd:\n- \"first\"\n- echo 203.0.113.1")
+    );
+}
+
+#[test]
+fn a_text_is_one_template() {
+    let rendered = render(
+        "  - resource: { type: sim, region: '{{variables.list[0]}}-1', cores: 2 }
+    contextualisation:
+      type: cloudinit
+      context_template: |
+        #!/bin/sh
+        {% for item in variables.list %}echo {{ item }}
+        {% endfor %}ping {{ getip('db') }}
+      attributes:
+        port: '{{variables.port}}'
+",
+    );
+    assert_eq!(
+        rendered.user_data.as_deref(),
+        Some("#!/bin/sh\necho a\necho b\nping 203.0.113.1")
+    );
+    assert_eq!(rendered.resource.get("region"), Some(&Value::from("a-1")));
+    assert_eq!(rendered.resource.get("cores"), Some(&Value::Int(2)));
+    assert_eq!(rendered.attributes.get("port"), Some(&Value::from("8080")));
+    let Some(Value::List(connections)) = rendered.attributes.get("connections") else {
+        panic!("no connections")
+    };
+    assert_eq!(
+        connections[0].get("source_role"),
+        Some(&Value::from("0123456789_db"))
+    );
+}
+
+#[test]
+fn containers_get_environment_and_command() {
+    let rendered = render(
+        "  - resource: { type: docker, endpoint: e, origin: dockerhub, image: busybox, tag: latest }
+    contextualisation:
+      type: docker
+      context_variables: { place: \"{{getip('db')}}:{{variables.port}}\" }
+      env: [\"TARGET={{context_variables.place}}\", \"CODE={{'hi'|b64encode}}\", EMPTY=]
+      command: sh -c \"wait {{name}} 'a b'\"
+",
+    );
+    let environment: Vec<String> = rendered
+        .environment
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    assert_eq!(environment[0], "TARGET=203.0.113.1:8080");
+    assert_eq!(environment[2], "EMPTY=");
+    assert_eq!(
+        rendered.command.expect("a command"),
+        ["sh", "-c", "wait web 'a b'"]
+    );
+    assert_eq!(rendered.user_data, None);
+}
+
+#[test]
+fn puppet_gets_joined_lists() {
+    let rendered = render(
+        "  - resource: { type: sim }
+    contextualisation:
+      type: cloudinit
+      context_template: '{{puppet.modules}}|{{puppet.manifests}}|{{puppet.attributes}}'
+    config_management:
+      type: puppet_solo
+      manifests: [m1, m2]
+      modules: [p]
+      attributes:
+        - port: '{{variables.port}}'
+        - host: \"{{getip('db')}}\"
+",
+    );
+    assert_eq!(
+        rendered.user_data.as_deref(),
+        Some("p|m1 m2|{'port': '8080'} {'host': '203.0.113.1'}")
+    );
+}
+
+#[test]
+fn health_checks_see_the_instance() {
+    let topology = topology_of(&format!(
+        "{HEAD}  - resource: {{ type: sim }}
+    health_check:
+      ping: false
+      ports: [22]
+      urls: ['http://{{{{ip}}}}:{{{{variables.port}}}}/{{{{node_id}}}}']
+      mysqldbs:
+        - {{ name: '{{{{variables.list[0]}}}}', user: u, pass: p }}
+"
+    ));
+    let infrastructure = InfrastructureId::new("i");
+    let instance = InstanceTag::new("n");
+    let input = RenderInput {
+        infrastructure: &infrastructure,
+        node: NodeIndex(0),
+        candidate: 0,
+        instance: &instance,
+        given: &[],
+    };
+    let addresses = Addresses {
+        all: vec!["198.51.100.7".to_owned()],
+        private: None,
+    };
+    let probes = OccopusRenderer::new()
+        .probes(&topology, &input, &addresses)
+        .expect("renderable");
+    assert_eq!((probes.ping, probes.ports), (false, vec![22]));
+    assert_eq!(probes.urls, ["http://198.51.100.7:8080/n"]);
+    assert_eq!(probes.mysql_databases[0].name, "a");
+}
+
+#[test]
+fn an_address_that_is_not_there_yet_is_an_error_that_names_the_place() {
+    let topology = topology_of(&format!(
+        "{HEAD}  - resource: {{ type: sim }}\n    contextualisation:\n      type: cloudinit\n      context_template:\n        runcmd:\n        - ping {{{{getip('db')}}}}\n"
+    ));
+    assert_eq!(
+        render_with(&topology, &[]).expect_err("no address is given"),
+        "cannot render node `web`: contextualisation.context_template.runcmd[0]: node `db` has no instance yet"
+    );
+}
+
+#[test]
+fn an_undefined_node_is_the_first_one() {
+    let text = format!(
+        "{HEAD}  - resource: {{ type: sim }}\n    contextualisation:\n      type: cloudinit\n      context_template:\n        runcmd:\n        - ping {{{{getip(db)}}}}\n"
+    );
+    let (loaded, findings) = load_one(&text);
+    assert!(findings.contains("ZK0405"), "{findings}");
+    let rendered = render_with(&loaded.topology.expect("a warning"), &given()).expect("renderable");
+    assert_eq!(
+        rendered.user_data.as_deref(),
+        Some("#cloud-config\nruncmd:\n- ping 203.0.113.1")
+    );
+}
+
+#[test]
+fn one_renderer_serves_several_topologies() {
+    let renderer = OccopusRenderer::new();
+    let infrastructure = InfrastructureId::new("i");
+    let instance = InstanceTag::new("n");
+    for round in 0..3 {
+        for port in [1, 2, 3] {
+            let text = format!(
+                "{HEAD}  - resource: {{ type: sim }}\n    contextualisation:\n      type: cloudinit\n      context_template: 'p{{{{variables.port}}}}'\n"
+            );
+            let topology = topology_of(&text.replace("port: 8080", &format!("port: {port}")));
+            let input = RenderInput {
+                infrastructure: &infrastructure,
+                node: NodeIndex(0),
+                candidate: 0,
+                instance: &instance,
+                given: &[],
+            };
+            let rendered = renderer.render(&topology, &input).expect("renderable");
+            assert_eq!(
+                rendered.user_data,
+                Some(format!("p{port}")),
+                "round {round}"
+            );
+        }
+    }
+}
