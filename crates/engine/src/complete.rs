@@ -10,7 +10,8 @@ use crate::effect::{Notice, Response};
 use crate::engine::{About, Engine, InFlight, Timer};
 use crate::record::{Breakage, Doom, Record};
 use crate::settings::{
-    BLOCK_RETRY_INTERVAL, PROBE_FAILURES_TOLERATED, PROBE_READY_INTERVAL, PROBE_STARTING_INTERVAL,
+    BLOCK_RETRY_INTERVAL, PROBE_FAILURES_TOLERATED, PROBE_READY_INTERVAL,
+    PROBE_READY_INTERVAL_BUSY, PROBE_STARTING_INTERVAL,
 };
 use crate::state::{Phase, ProviderIndex};
 
@@ -401,6 +402,11 @@ impl Engine {
             return;
         }
         let starting_pause = self.starting_probe_pause(instance);
+        let ready_pause = if self.unsettled.is_empty() {
+            PROBE_READY_INTERVAL
+        } else {
+            PROBE_READY_INTERVAL_BUSY
+        };
         let finding = match result {
             Ok(Response::Probed(ProbeResult::Healthy)) => None,
             Ok(Response::Probed(ProbeResult::Unhealthy(finding))) => Some(finding),
@@ -419,7 +425,7 @@ impl Engine {
         progress.finding.clone_from(&finding);
         let Some(finding) = finding else {
             progress.probe_failures = 0;
-            progress.probe_at = Some(now + PROBE_READY_INTERVAL);
+            progress.probe_at = Some(now + ready_pause);
             if phase != Phase::Ready {
                 self.record(Record::Ready { instance: key });
             }

@@ -473,11 +473,16 @@ impl State {
             Record::CreateIntended { candidate, .. } => self.provider_of(key, *candidate),
             _ => None,
         };
-        let Some(mut instance) = self.instances.remove(&key) else {
+        let Some(instance) = self.instances.get_mut(&key) else {
             return;
         };
-        self.nodes[instance.node.index()].untally(&instance);
+        let node = &mut self.nodes[instance.node.index()];
         let given_before = instance.given;
+        node.untally(instance);
+        instance.apply(record, provider, at);
+        node.tally(instance);
+        let given_after = instance.given;
+        self.hold(given_before, given_after);
         let replaced = matches!(
             record,
             Record::Doomed {
@@ -485,10 +490,6 @@ impl State {
                 ..
             }
         );
-        instance.apply(record, provider, at);
-        self.hold(given_before, instance.given);
-        self.nodes[instance.node.index()].tally(&instance);
-        self.instances.insert(key, instance);
         if replaced {
             self.replacements.push_back(at);
             if self.replacements.len() > REPLACEMENTS_REMEMBERED_MAX {

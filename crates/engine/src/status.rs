@@ -308,7 +308,9 @@ impl Engine {
             return Verdict::Converged;
         }
         let mut causes: Vec<(String, ErrorClass, String)> = Vec::new();
-        for node in self.state.nodes.iter().filter(|node| node.index.is_some()) {
+        // Who is given up or stuck is unsettled too.
+        let unsettled = self.unsettled.iter().map(|key| self.state.node(*key));
+        for node in unsettled.clone().filter(|node| node.index.is_some()) {
             if let Some(block) = &node.block {
                 causes.push((node.name.clone(), block.class, block.message.clone()));
             }
@@ -322,11 +324,14 @@ impl Engine {
                 causes.push((name.clone(), error.class, error.message.clone()));
             }
         }
-        let stuck = self.state.instances.values().filter(|instance| {
-            self.progress
-                .get(&instance.key)
-                .is_some_and(|progress| progress.stuck)
-        });
+        let members = unsettled.flat_map(|node| &node.instances);
+        let stuck = members
+            .filter_map(|key| self.instance(*key))
+            .filter(|instance| {
+                self.progress
+                    .get(&instance.key)
+                    .is_some_and(|progress| progress.stuck)
+            });
         causes.extend(stuck.map(|instance| {
             let error = self
                 .progress
