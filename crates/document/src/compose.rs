@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
-use zenekar_diagnostics::{Diagnostic, Span, codes::document as codes, did_you_mean};
+use zenekar_diagnostics::{Diagnostic, Span, codes::document as codes};
 
 use crate::input::AsciiFirst;
 use crate::load::Loader;
 use crate::offsets::{Offsets, to_u32};
 use crate::properties::{self, Properties};
 use crate::scalar::{self, Scalar};
-use crate::syntax;
 use crate::tree::{Data, EntryData, NO_INDEX, Node, OWN_TEXT, Style, TextRef};
 
+mod alias;
 mod map;
 mod tag;
 
@@ -121,7 +121,7 @@ impl Loader<'_> {
     }
 }
 
-impl<'t> Composer<'_, '_, 't> {
+impl Composer<'_, '_, '_> {
     fn event(&mut self, event: Event<'_>, span: saphyr_parser::Span) {
         if self.documents > 1 {
             return;
@@ -364,95 +364,6 @@ impl<'t> Composer<'_, '_, 't> {
         }
     }
 
-    fn alias(&mut self, anchor: usize, start: u32, end: u32) {
-        if !self.spend(start, end) {
-            return;
-        }
-        self.loader.spent.aliases += 1;
-        let most = self.loader.limits.aliases_max;
-        if self.loader.spent.aliases > most {
-            let diagnostic = Diagnostic::error(
-                &codes::TOO_MANY_ALIASES,
-                format!("more than {most} aliases"),
-            );
-            self.loader.report(
-                diagnostic.labelled(self.span(start, end), "everything from here on is ignored"),
-            );
-            self.exhausted = true;
-            return;
-        }
-        let data = match self.anchors.get(anchor).copied().unwrap_or(Anchor::Unknown) {
-            Anchor::Unknown => Data::Invalid,
-            Anchor::Open { node } => {
-                let outer = self.loader.document.span_of(node);
-                let diagnostic = Diagnostic::error(
-                    &codes::CYCLIC_ALIAS,
-                    "the alias stands inside the value that it repeats",
-                )
-                .labelled(self.span(start, end), "repeats itself here")
-                .also(
-                    Span::empty(outer.file, outer.start),
-                    "the value starts here",
-                );
-                self.loader.report(diagnostic);
-                Data::Invalid
-            }
-            Anchor::Complete {
-                node,
-                expanded,
-                height,
-            } => self.checked_alias(node, expanded, height, start, end),
-        };
-        let node = self.push(Node {
-            data,
-            start,
-            end,
-            source: self.pass.source,
-            style: Style::Plain,
-        });
-        self.add(node);
-    }
-
-    /// Refers to a complete value, unless the document would become too large or too deep by it.
-    fn checked_alias(
-        &mut self,
-        target: u32,
-        expanded: u64,
-        height: usize,
-        start: u32,
-        end: u32,
-    ) -> Data {
-        let (total, deep) = (
-            self.loader.spent.expanded.saturating_add(expanded),
-            self.depth() + height,
-        );
-        let limits = self.loader.limits;
-        if total > limits.expanded_nodes_max {
-            let message = format!(
-                "with its aliases written out, the document has more than {} values",
-                limits.expanded_nodes_max
-            );
-            let diagnostic = Diagnostic::error(&codes::EXPANSION, message)
-                .labelled(
-                    self.span(start, end),
-                    format!("stands for {expanded} values"),
-                )
-                .also(self.loader.document.span_of(target), "of this value");
-            self.loader.report(diagnostic);
-            self.exhausted = true;
-            return Data::Invalid;
-        }
-        if deep > limits.depth_max {
-            self.report_depth(start, end);
-            return Data::Invalid;
-        }
-        self.loader.spent.expanded = total;
-        if let Some(frame) = self.frames.last_mut() {
-            frame.height = frame.height.max(height);
-        }
-        Data::Alias(target)
-    }
-
     fn report_depth(&mut self, start: u32, end: u32) {
         let message = format!(
             "nested more than {} levels deep",
@@ -460,55 +371,6 @@ impl<'t> Composer<'_, '_, 't> {
         );
         self.loader
             .report(Diagnostic::error(&codes::TOO_DEEP, message).at(self.span(start, end)));
-    }
-
-    fn unknown_anchor(&mut self, error: &ScanError) {
-        if self.documents > 1 || self.skipped > 0 {
-            return;
-        }
-        let start = self.offsets.byte(error.marker().index());
-        let text = self.pass.original;
-        let range = syntax::word_at(text, start as usize);
-        let name = text[range.clone()].trim_start_matches('*');
-        if self.spend(start, start) {
-            let span = self.bytes_span(&range);
-            let diagnostic = Diagnostic::error(
-                &codes::UNKNOWN_ANCHOR,
-                format!("no value before this is marked with `&{name}`"),
-            )
-            .at(span);
-            let later = text[range.end..]
-                .find(&format!("&{name}"))
-                .map(|at| range.end + at);
-            let diagnostic = match (did_you_mean(name, self.sorted_names()), later) {
-                (_, Some(at)) if syntax::word_at(text, at).len() == name.len() + 1 => {
-                    let place = self.bytes_span(&(at..at + name.len() + 1));
-                    diagnostic
-                        .also(place, "marked only here")
-                        .help("an anchor must stand before its aliases")
-                }
-                (Some(near), _) => diagnostic
-                    .help(format!("did you mean `*{near}`?"))
-                    .fix(span, format!("*{near}")),
-                (None, _) => diagnostic,
-            };
-            self.loader.report(diagnostic);
-            let node = Node {
-                data: Data::Invalid,
-                start,
-                end: to_u32(range.end),
-                source: self.pass.source,
-                style: Style::Plain,
-            };
-            let node = self.push(node);
-            self.add(node);
-        }
-    }
-
-    fn sorted_names(&self) -> Vec<&'t str> {
-        let mut names: Vec<&str> = self.names.keys().copied().collect();
-        names.sort_unstable();
-        names
     }
 
     fn open(&mut self, is_map: bool, anchor: usize, tag: Option<&Tag>, start: u32, end: u32) {

@@ -16,8 +16,8 @@ use lines::{
 };
 pub(crate) use lines::{indentation, quoted, word_at};
 
-/// How many lines back an open bracket is looked for; longer lists are written in block style.
-const BRACKET_LINES_MAX: usize = 200;
+/// How far back an open bracket or quote is looked for; longer lists and texts are written in block style.
+const LOOK_BACK_BYTES_MAX: usize = 8 << 10;
 /// The escapes of double quotes that have no digits.
 const SIMPLE_ESCAPES: &str = "0abtnvfre \"/\\N_LP\t\n\r";
 
@@ -95,6 +95,14 @@ impl Scene<'_> {
         range: &Range<usize>,
     ) -> Diagnostic {
         Diagnostic::error(code, message).at(self.span(range))
+    }
+
+    /// Returns the text before the place at which the parser stopped, as far as it matters.
+    fn before(&self) -> &str {
+        let from = self
+            .text
+            .ceil_char_boundary(self.at.saturating_sub(LOOK_BACK_BYTES_MAX));
+        &self.text[from..self.at]
     }
 
     /// Returns the character at which the parser stopped.
@@ -247,16 +255,13 @@ impl Scene<'_> {
 
     /// Finds the outermost bracket at the start of a value that is open where the parser stopped.
     fn outermost_bracket(&self) -> Option<usize> {
-        let before = &self.text[..self.at];
-        let from = before
-            .rmatch_indices('\n')
-            .nth(BRACKET_LINES_MAX)
-            .map_or(0, |(at, _)| at + 1);
+        let before = self.before();
         let mut open: Vec<usize> = Vec::new();
-        for (offset, character) in before[from..].char_indices() {
+        let from = self.at - before.len();
+        for (offset, character) in before.char_indices() {
             let at = from + offset;
             match character {
-                '[' | '{' if !open.is_empty() || starts_value(&before[from..at]) => open.push(at),
+                '[' | '{' if !open.is_empty() || starts_value(&before[..offset]) => open.push(at),
                 ']' | '}' => {
                     open.pop();
                 }
@@ -314,7 +319,8 @@ impl Scene<'_> {
         if self.text[self.at..].starts_with(['"', '\'']) {
             return Some(self.at);
         }
-        let before = &self.text[..self.at];
+        let before = self.before();
+        let from = self.at - before.len();
         let quotes = before
             .char_indices()
             .rev()
@@ -322,6 +328,7 @@ impl Scene<'_> {
         quotes
             .map(|(at, _)| at)
             .find(|at| starts_value(&before[..*at]))
+            .map(|at| from + at)
     }
 
     /// Finds the first escape that does not exist in the double-quoted scalar at this place.

@@ -1,5 +1,7 @@
 //! Findings for people: the lines in question, with marks under them.
 
+use std::ops::Range;
+
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Patch, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Fix, Label, Severity};
@@ -11,6 +13,10 @@ const SPAN_LINES_MAX: usize = 4;
 /// Two places of one file further apart than this are shown as two snippets,
 /// which bounds the text that the renderer has to look at.
 const WINDOW_LINES_MAX: usize = 400;
+/// The same in bytes, for texts of few and endless lines.
+const WINDOW_BYTES_MAX: usize = 16 << 10;
+/// How much of an endless line is kept around the marks.
+const CONTEXT_BYTES: usize = 300;
 
 /// Renders the diagnostics with the lines they point at, separated by blank lines.
 pub fn render_human(diagnostics: &[Diagnostic], sources: &SourceMap, color: bool) -> String {
@@ -70,6 +76,13 @@ struct Mark<'a> {
     kind: AnnotationKind,
 }
 
+impl Mark<'_> {
+    fn is_near(&self, other: &Self) -> bool {
+        self.lines.0.abs_diff(other.lines.0) <= WINDOW_LINES_MAX
+            && self.start.abs_diff(other.start) <= WINDOW_BYTES_MAX
+    }
+}
+
 fn snippets<'a>(
     diagnostic: &'a Diagnostic,
     sources: &'a SourceMap,
@@ -86,10 +99,7 @@ fn snippets<'a>(
     let mut clusters: Vec<Vec<Mark<'a>>> = Vec::new();
     for mark in primary.chain(secondary) {
         let near = clusters.iter_mut().find(|cluster| {
-            cluster[0].file == mark.file
-                && cluster
-                    .iter()
-                    .all(|other| other.lines.0.abs_diff(mark.lines.0) <= WINDOW_LINES_MAX)
+            cluster[0].file == mark.file && cluster.iter().all(|other| other.is_near(&mark))
         });
         match near {
             Some(cluster) => cluster.push(mark),
@@ -118,6 +128,12 @@ fn mark<'a>(label: &'a Label, kind: AnnotationKind, sources: &SourceMap) -> Mark
         mark.end = start + rest.lines().next().map_or(0, |line| line.trim_end().len());
         mark.lines.1 = position.line;
     }
+    if mark.end - mark.start > WINDOW_BYTES_MAX {
+        mark.end = sources
+            .text(label.span.file)
+            .floor_char_boundary(mark.start + CONTEXT_BYTES);
+        mark.lines.1 = mark.lines.0;
+    }
     mark
 }
 
@@ -126,6 +142,7 @@ fn snippet<'a>(marks: &[Mark<'a>], sources: &'a SourceMap) -> Snippet<'a, Annota
     let first = marks.iter().map(|mark| mark.start).min().unwrap_or(0);
     let last = marks.iter().map(|mark| mark.end).max().unwrap_or(0);
     let (window, line) = sources.window(file, first, last, 0);
+    let window = narrowed(sources.text(file), window, first, last);
     let base = window.start;
     let mut snippet = Snippet::source(&sources.text(file)[window])
         .path(sources.name(file))
@@ -141,10 +158,25 @@ fn snippet<'a>(marks: &[Mark<'a>], sources: &'a SourceMap) -> Snippet<'a, Annota
     snippet
 }
 
+/// Cuts a window of endless lines down to the surroundings of its marks.
+fn narrowed(text: &str, window: Range<usize>, first: usize, last: usize) -> Range<usize> {
+    if window.len() <= WINDOW_BYTES_MAX + (last - first) {
+        return window;
+    }
+    let start = text
+        .floor_char_boundary(first.saturating_sub(CONTEXT_BYTES))
+        .max(window.start);
+    let end = text
+        .ceil_char_boundary((last + CONTEXT_BYTES).min(text.len()))
+        .min(window.end);
+    start..end
+}
+
 fn patch<'a>(fix: &'a Fix, sources: &'a SourceMap) -> Snippet<'a, Patch<'a>> {
     let Span { file, .. } = fix.span;
     let (start, end) = sources.clamp(fix.span);
     let (window, line) = sources.window(file, start, end, 0);
+    let window = narrowed(sources.text(file), window, start, end);
     let base = window.start;
     Snippet::source(&sources.text(file)[window])
         .path(sources.name(file))

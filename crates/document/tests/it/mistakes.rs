@@ -291,6 +291,23 @@ fn brackets_without_end_neither_overflow_nor_take_long() {
     }
 }
 
+#[test]
+fn large_texts_full_of_mistakes_are_reported_too() {
+    let unknown = "- *nothing\n".repeat(20_000);
+    let line = format!("a: [{}]\n", "{k: 1, k: 2}, ".repeat(20_000));
+    let brackets = format!("a: @{}\n", "] [ ' \" ".repeat(20_000));
+    for text in [unknown, line, brackets] {
+        let (loaded, sources) = load(&text, &Limits::default());
+        assert!(!loaded.diagnostics.is_empty());
+        let rendered = render_human(&loaded.diagnostics, &sources, false);
+        assert!(
+            rendered.len() < 1 << 20,
+            "the text itself is not repeated: {} bytes",
+            rendered.len()
+        );
+    }
+}
+
 /// Codes that a test asserts instead of showing them in a snapshot.
 const ASSERTED_CODES: [&str; 2] = ["ZK0135", "ZK0150"];
 
