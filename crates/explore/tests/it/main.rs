@@ -1,3 +1,5 @@
 //! Simulated lives of infrastructures.
 
+mod behaviour;
+mod build;
 mod lives;
