@@ -95,16 +95,7 @@ impl SimCloud {
         self.check_quota(create.cores)?;
         let number = u32::try_from(self.resources.len())
             .expect("the number of resources was checked against its limit");
-        let identity = Identity {
-            infrastructure: create.infrastructure.clone(),
-            instance: create.instance.clone(),
-            token: create.token.clone(),
-            name: create.name.clone(),
-            fingerprint: create.fingerprint,
-            cores: create.cores,
-            contextualise: create.contextualise,
-        };
-        let resource = Resource::new(number, Arc::new(identity), at);
+        let resource = Resource::new(number, Arc::new(Identity::new(create)), at);
         let view = resource.view_now(at);
         self.resources.push(Arc::new(resource));
         let previous = Arc::make_mut(&mut self.tokens).insert(create.token.clone(), number);

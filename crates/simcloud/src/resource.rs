@@ -1,13 +1,15 @@
 //! One machine of the cloud and what is still known of its past.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zenekar_base::{
-    Addresses, Fingerprint, InfrastructureId, InstanceTag, Millis, ResourceId, ResourceState,
-    ResourceView, Timestamp, Token,
+    Addresses, Fingerprint, FingerprintBuilder, InfrastructureId, InstanceTag, Millis, ResourceId,
+    ResourceState, ResourceView, Timestamp, Token,
 };
 
+use crate::request::CreateInstance;
 use crate::settings::SpanRange;
 
 /// How many machines one cloud can ever have: the addresses of 10.0.0.0/8
@@ -15,8 +17,10 @@ use crate::settings::SpanRange;
 pub(crate) const RESOURCES_MAX: u32 = 256 * 256 * 254;
 
 /// What a machine was created as; never changes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
+    /// Stands for all that follows, so that hashing a state need not read it again.
+    digest: Fingerprint,
     pub(crate) infrastructure: InfrastructureId,
     pub(crate) instance: InstanceTag,
     pub(crate) token: Token,
@@ -24,6 +28,49 @@ pub(crate) struct Identity {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) cores: u32,
     pub(crate) contextualise: Option<SpanRange>,
+}
+
+impl Identity {
+    pub(crate) fn new(create: &CreateInstance) -> Self {
+        let CreateInstance {
+            infrastructure,
+            instance,
+            token,
+            name,
+            fingerprint,
+            cores,
+            contextualise,
+            ..
+        } = create;
+        let mut builder = FingerprintBuilder::default();
+        builder
+            .text(infrastructure.as_str())
+            .text(instance.as_str())
+            .text(token.as_str())
+            .text(name);
+        builder
+            .piece(b'f', &fingerprint.0.to_be_bytes())
+            .number(u64::from(*cores));
+        for end in contextualise.map(<[u64; 2]>::from).into_iter().flatten() {
+            builder.number(end);
+        }
+        Self {
+            digest: builder.finish(),
+            infrastructure: infrastructure.clone(),
+            instance: instance.clone(),
+            token: token.clone(),
+            name: name.clone(),
+            fingerprint: *fingerprint,
+            cores: *cores,
+            contextualise: *contextualise,
+        }
+    }
+}
+
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
+    }
 }
 
 /// Why a machine is in the state it is in.
@@ -199,7 +246,7 @@ impl Resource {
 
 /// Returns the id of resource `number`.
 pub(crate) fn resource_id(number: u32) -> ResourceId {
-    ResourceId(format!("sim-{number:06}"))
+    ResourceId::new(format!("sim-{number:06}"))
 }
 
 /// Returns the number of a resource id, if it has the one form of such ids.
