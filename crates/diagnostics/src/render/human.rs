@@ -15,6 +15,8 @@ const SPAN_LINES_MAX: usize = 4;
 const WINDOW_LINES_MAX: usize = 400;
 /// The same in bytes, for texts of few and endless lines.
 const WINDOW_BYTES_MAX: usize = 16 << 10;
+/// A larger fix is not shown, because nobody can see what it changes.
+const FIX_BYTES_MAX: usize = 2_000;
 /// How much of an endless line is kept around the marks.
 const CONTEXT_BYTES: usize = 300;
 
@@ -57,7 +59,11 @@ fn report<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Vec<Group<'
         group = group.element(Level::HELP.message(help.as_str()));
     }
     let mut groups = vec![group];
-    if let Some(fix) = &diagnostic.fix {
+    if let Some(fix) = diagnostic
+        .fix
+        .as_ref()
+        .filter(|fix| fix.replacement.len() + fix.span.len() as usize <= FIX_BYTES_MAX)
+    {
         groups.push(
             Group::with_title(Level::HELP.secondary_title("a possible fix"))
                 .element(patch(fix, sources)),
