@@ -1,6 +1,6 @@
 //! How much work it is to load a large description.
 //!
-//! `cargo bench -p zenekar-occopus` prints processor time of the whole load and
+//! `cargo bench -p zenekar-occopus` (sizes may follow behind `--`) prints processor time of the whole load and
 //! of the part that this crate adds to reading YAML, for two sizes. What counts
 //! are the ratios: the part of this crate to the reading, and the growth from
 //! one size to the next, which has to be that of the size.
@@ -9,9 +9,11 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::Instant;
 
+use zenekar_base::{Addresses, GivenAddress, GivenNode, InfrastructureId, InstanceTag, NodeKey};
 use zenekar_diagnostics::SourceMap;
 use zenekar_document::Limits;
-use zenekar_occopus::{LoadOptions, load_text};
+use zenekar_model::{NodeIndex, RenderInput, Renderer};
+use zenekar_occopus::{LoadOptions, OccopusRenderer, load_text};
 
 /// Layers of the description: each node waits for one or two of the layer below.
 const LAYERS: usize = 10;
@@ -59,6 +61,58 @@ fn fastest_us(mut action: impl FnMut()) -> u128 {
     best
 }
 
+/// Lines of the template whose rendering is measured: a middle-sized one.
+const TEMPLATE_LINES: usize = 60;
+
+/// Returns the time of one rendering in nanoseconds: with the address of
+/// another node, and with nothing in which instances differ.
+fn rendering_ns() -> [u128; 2] {
+    let line = |line| format!("      - run step {line} on {{{{variables.port}}}}\n");
+    let lines: String = (0..TEMPLATE_LINES).map(line).collect();
+    let definition = |name: &str, first: &str| {
+        format!(
+            "'node_def:{name}':\n- resource: {{type: sim}}\n  contextualisation:\n    type: cloudinit\n    context_template:\n      runcmd:\n{first}{lines}"
+        )
+    };
+    let text = format!(
+        "user_id: bench\ninfra_name: bench\nvariables: {{port: 8080}}\nnodes:\n- &a {{name: a, type: reads}}\n- &b {{name: b, type: constant}}\ndependencies:\n- [*a, *b]\n{}{}",
+        definition("reads", "      - ping {{getip('b')}}\n"),
+        definition("constant", "")
+    );
+    let mut sources = SourceMap::new();
+    let loaded = load_text("bench", &text, &LoadOptions::default(), &mut sources);
+    let topology = loaded.topology.expect("the description is valid");
+    let renderer = OccopusRenderer::new();
+    let infrastructure = InfrastructureId::new("bench");
+    let instance = InstanceTag::new("instance");
+    let addresses = Addresses {
+        all: vec!["203.0.113.1".to_owned()],
+        private: None,
+    };
+    let given = [GivenNode {
+        node: NodeKey(1),
+        name: "b".to_owned(),
+        instances: vec![GivenAddress {
+            instance: instance.clone(),
+            addresses,
+        }],
+    }];
+    [0, 1].map(|node| {
+        let input = RenderInput {
+            infrastructure: &infrastructure,
+            node: NodeIndex(node),
+            candidate: 0,
+            instance: &instance,
+            given: &given,
+        };
+        fastest_us(|| {
+            for _ in 0..1_000 {
+                black_box(renderer.render(&topology, &input)).expect("the templates are valid");
+            }
+        })
+    })
+}
+
 #[expect(
     clippy::print_stdout,
     reason = "the result of a benchmark is what it prints"
@@ -69,7 +123,15 @@ fn fastest_us(mut action: impl FnMut()) -> u128 {
 )]
 fn main() {
     let mut per_node: Vec<f64> = Vec::new();
-    for count in [1_000, 10_000, 100_000] {
+    let sizes: Vec<usize> = std::env::args()
+        .filter_map(|argument| argument.parse().ok())
+        .collect();
+    let sizes = if sizes.is_empty() {
+        vec![1_000, 10_000, 100_000]
+    } else {
+        sizes
+    };
+    for count in sizes {
         let text = description(count);
         let read = fastest_us(|| {
             let mut sources = SourceMap::new();
@@ -94,6 +156,8 @@ fn main() {
             own as f64 / read as f64
         );
     }
+    let [reads, constant] = rendering_ns();
+    println!("rendering 60 lines: {reads} ns with an address, {constant} ns if all get the same");
     for (step, pair) in per_node.windows(2).enumerate() {
         println!(
             "growth per node, step {}: {:.2} (1.00 is linear)",

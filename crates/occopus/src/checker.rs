@@ -22,10 +22,12 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// Adds a finding; beyond the limit only errors are still counted.
+    /// Adds a finding; beyond the limit errors are still counted. However many
+    /// warnings there are, errors have a place.
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
         self.errors += usize::from(diagnostic.is_error());
-        if self.diagnostics.len() < DIAGNOSTICS_MAX {
+        let has_place = diagnostic.is_error() && self.errors <= DIAGNOSTICS_MAX;
+        if has_place || self.diagnostics.len() < DIAGNOSTICS_MAX {
             self.diagnostics.push(diagnostic);
         }
     }

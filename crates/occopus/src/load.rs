@@ -134,26 +134,28 @@ fn assemble(
         };
     }
     let description = description::read(main, &mut checker);
-    dependency::check_cycles(&description.nodes, &mut checker);
     let definitions = read_definitions(&description, others, &mut checker);
     let parts = build(&description, &definitions, main, options, &mut checker);
     summarise(&mut summary, &parts);
-    if checker.errors() > 0 {
-        return Loaded {
-            topology: None,
-            diagnostics: checker.finish(),
-            summary,
-        };
+    // A topology finds cycles by itself; they are only looked for where there is none.
+    let topology = if checker.errors() > 0 {
+        None
+    } else {
+        Some(Topology::new(parts))
+    };
+    if !matches!(topology, Some(Ok(_))) {
+        dependency::check_cycles(&description.nodes, &mut checker);
     }
-    let topology = Topology::new(parts);
-    if let Err(error) = &topology {
+    if let Some(Err(error)) = &topology
+        && checker.errors() == 0
+    {
         // Every rule is checked above with its place; this one slipped through.
         checker.report(Diagnostic::error(
             &project::NOT_A_DESCRIPTION,
             error.to_string(),
         ));
     }
-    let topology = topology.ok();
+    let topology = topology.and_then(Result::ok);
     summary.levels = topology
         .as_ref()
         .and_then(|topology| {

@@ -5,10 +5,11 @@
 //! the name is computed), and the fingerprints of what instances are made of.
 //! Nodes that cannot differ share one rehearsal.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
-use zenekar_base::{FingerprintBuilder, InfrastructureId, Value};
+use zenekar_base::{FingerprintBuilder, InfrastructureId};
 use zenekar_diagnostics::codes::template as codes;
 use zenekar_diagnostics::{Code, Diagnostic, Span};
 use zenekar_document::View;
@@ -20,7 +21,7 @@ use crate::definition::PlacedDefinition;
 use crate::description::PlacedNode;
 use crate::options::LoadOptions;
 use crate::render::{
-    CallSite, Compiled, Directory, Failure, Record, Scene, Step, index_of, placeholder,
+    CallSite, Compiled, Directory, Failure, Findings, Record, Scene, Step, index_of, placeholder,
 };
 
 /// The infrastructure id of all rehearsals: fingerprints must not depend on the true one.
@@ -108,11 +109,17 @@ struct Stage<'a, 'd> {
     /// None where nothing is to be reported.
     report: Option<Report<'a, 'd>>,
     allow_host_commands: bool,
-    names: HashMap<String, u32>,
+    /// Finds nodes by name; built when the first template calls a function.
+    names: HashMap<&'a str, u32>,
     inherited: SharedValue,
     infrastructure: InfrastructureId,
     compiled: Vec<Vec<Option<Compiled>>>,
+    /// What is known of nodes that have nothing of their own, by definition and implementation.
+    common: Vec<Vec<Option<Outcome>>>,
     done: HashMap<Kind, Outcome>,
+    /// Implementations with a template that ran out of its budget: trying them
+    /// for every node would take hours and tell nothing new.
+    exhausting: BTreeSet<(u32, u32)>,
 }
 
 impl<'a, 'd> Stage<'a, 'd> {
@@ -122,8 +129,6 @@ impl<'a, 'd> Stage<'a, 'd> {
         allow_host_commands: bool,
     ) -> Self {
         let scene = Scene::from(parts);
-        let slots =
-            |definition: &Definition| definition.implementations.iter().map(|_| None).collect();
         Self {
             scene,
             report,
@@ -131,22 +136,14 @@ impl<'a, 'd> Stage<'a, 'd> {
             names: HashMap::new(),
             inherited: SharedValue::from(scene.variables),
             infrastructure: InfrastructureId::new(INFRASTRUCTURE_ID),
-            compiled: scene.definitions.iter().map(slots).collect(),
+            compiled: slots(scene),
+            common: slots(scene),
             done: HashMap::new(),
+            exhausting: BTreeSet::new(),
         }
     }
 
     fn all(&mut self) -> Vec<(Vec<NodeFingerprint>, BTreeSet<u32>)> {
-        // The table is only there for templates, which few large descriptions have.
-        if self.scene.definitions.iter().any(may_call) {
-            let pairs = self
-                .scene
-                .nodes
-                .iter()
-                .enumerate()
-                .map(|(at, node)| (node.name.clone(), index_of(at).0));
-            self.names = pairs.collect();
-        }
         (0..self.scene.nodes.len())
             .map(|position| self.node(position))
             .collect()
@@ -170,9 +167,9 @@ impl<'a, 'd> Stage<'a, 'd> {
         node: &'a Node,
         candidate: u32,
     ) -> (NodeFingerprint, &[u32]) {
-        let implementation =
-            &self.scene.definitions[node.definition as usize].implementations[candidate as usize];
-        let slot = &mut self.compiled[node.definition as usize][candidate as usize];
+        let (definition, at) = (node.definition as usize, candidate as usize);
+        let implementation = &self.scene.definitions[definition].implementations[at];
+        let slot = &mut self.compiled[definition][at];
         let is_new = slot.is_none();
         let compiled = slot.get_or_insert_with(|| Compiled::new(implementation));
         let own = if compiled.varies_with(node) {
@@ -180,17 +177,30 @@ impl<'a, 'd> Stage<'a, 'd> {
         } else {
             0
         };
-        let kind = (node.definition, candidate, position == 0, own);
         if is_new {
+            let calls = compiled.calls_functions();
             for failure in compiled.failures.clone() {
                 self.report(position, candidate, &failure, &Record::default());
             }
+            if calls && self.names.is_empty() {
+                let pairs = self.scene.nodes.iter().enumerate();
+                self.names = pairs
+                    .map(|(at, node)| (node.name.as_str(), index_of(at).0))
+                    .collect();
+            }
         }
-        if !self.done.contains_key(&kind) {
+        let is_common = own == 0 && position > 0;
+        if is_common && self.common[definition][at].is_none() {
+            let outcome = self.rehearse(position, candidate, implementation);
+            self.common[definition][at] = Some(outcome);
+        }
+        let kind = (node.definition, candidate, position == 0, own);
+        if !is_common && !self.done.contains_key(&kind) {
             let outcome = self.rehearse(position, candidate, implementation);
             self.done.insert(kind, outcome);
         }
-        let outcome = &self.done[&kind];
+        let common = self.common[definition][at].as_ref().filter(|_| is_common);
+        let outcome = common.unwrap_or_else(|| &self.done[&kind]);
         (outcome.fingerprint, &outcome.read)
     }
 
@@ -201,42 +211,52 @@ impl<'a, 'd> Stage<'a, 'd> {
         implementation: &Implementation,
     ) -> Outcome {
         let node = &self.scene.nodes[position];
+        if self.exhausting.contains(&(node.definition, candidate)) {
+            return Outcome::default();
+        }
         let Some(compiled) = &self.compiled[node.definition as usize][candidate as usize] else {
             return Outcome::default();
         };
-        let mut calls = CallSite {
+        let (undefined, record) = (Cell::new(false), RefCell::default());
+        let calls = CallSite {
             scene: self.scene,
             node: index_of(position),
             infrastructure: &self.infrastructure,
             directory: Directory::Rehearsal {
                 names: &self.names,
-                record: RefCell::default(),
+                record: &record,
             },
             for_health: false,
+            undefined: &undefined,
             allow_host_commands: self.allow_host_commands,
         };
         let own = placeholder(&format!("instance of {}", implementation.provider));
-        let mut failures = Vec::new();
+        let mut findings = Findings::new(&undefined);
         let performance = compiled.perform(
             implementation,
             &calls,
             &own.instance,
             &self.inherited,
-            &mut failures,
+            &mut findings,
         );
-        calls.for_health = true;
+        let health = CallSite {
+            for_health: true,
+            ..calls
+        };
         let _specification = compiled.probes(
             implementation,
-            &calls,
+            &health,
             &own.instance,
             &own.addresses,
             &self.inherited,
-            &mut failures,
+            &mut findings,
         );
-        let record = match calls.directory {
-            Directory::Rehearsal { record, .. } => record.into_inner(),
-            Directory::Given(_) => Record::default(),
-        };
+        let Findings {
+            failures,
+            undefined,
+            ..
+        } = findings;
+        let record = record.into_inner();
         let outcome = Outcome {
             fingerprint: NodeFingerprint {
                 resource: performance.resource_fingerprint(&implementation.provider),
@@ -245,10 +265,16 @@ impl<'a, 'd> Stage<'a, 'd> {
             read: record.read.iter().copied().collect(),
         };
         for failure in failures {
+            if matches!(
+                failure.error.kind,
+                ErrorKind::OutOfFuel | ErrorKind::OutputTooLarge
+            ) {
+                self.exhausting.insert((node.definition, candidate));
+            }
             self.report(position, candidate, &failure, &record);
         }
-        if record.undefined {
-            self.report_undefined(position, candidate);
+        for path in undefined {
+            self.report_undefined(position, candidate, &path);
         }
         outcome
     }
@@ -279,19 +305,21 @@ impl<'a, 'd> Stage<'a, 'd> {
         self.push(diagnostic, position, unknown);
     }
 
-    fn report_undefined(&mut self, position: usize, candidate: u32) {
+    fn report_undefined(&mut self, position: usize, candidate: u32, path: &[Step]) {
         let Some(view) = self.view_of(position, candidate) else {
             return;
         };
         let node = &self.scene.nodes[position];
-        let place = view
-            .get_entry("contextualisation")
-            .map_or(view.span(), |entry| entry.key.span());
+        let (text, is_exact) = follow(view, path);
+        let place = match text.as_str().filter(|_| is_exact).and_then(unquoted_call) {
+            Some(range) => text.range_in(range.start, range.end),
+            None => text.definition_span(),
+        };
         let message = "a template asks for the address of an undefined node";
         let mut diagnostic = Diagnostic::warning(&codes::UNDEFINED_NODE, message).at(place);
         let compiled = self.compiled[node.definition as usize][candidate as usize].as_ref();
         let meant = compiled
-            .and_then(|compiled| compiled.names().find(|name| self.names.contains_key(*name)));
+            .and_then(|compiled| compiled.names().find(|name| self.names.contains_key(name)));
         if let Some(meant) = meant {
             diagnostic = diagnostic.help(format!("put quotes around the name: `getip('{meant}')`"));
         }
@@ -334,39 +362,10 @@ impl<'a, 'd> Stage<'a, 'd> {
     }
 }
 
-/// Says whether an implementation holds templates at all; a cheap guess that may say yes too often.
-fn may_call(definition: &Definition) -> bool {
-    fn holds_tags(value: &Value) -> bool {
-        match value {
-            Value::String(text) => text.contains("{{") || text.contains("{%"),
-            Value::List(items) => items.iter().any(holds_tags),
-            Value::Map(entries) => entries
-                .iter()
-                .any(|(key, value)| key.contains("{{") || holds_tags(value)),
-            _ => false,
-        }
-    }
-    use zenekar_model::Contextualisation as Context;
-    definition.implementations.iter().any(|implementation| {
-        let in_context = match &implementation.contextualisation {
-            Context::None => false,
-            Context::Basic { attributes } => holds_tags(attributes),
-            Context::CloudInit {
-                template,
-                attributes,
-            } => {
-                holds_tags(template)
-                    || holds_tags(attributes)
-                    || holds_tags(&implementation.resource)
-            }
-            Context::Docker {
-                environment,
-                command,
-                context_variables,
-            } => holds_tags(environment) || holds_tags(command) || holds_tags(context_variables),
-        };
-        in_context || holds_tags(&implementation.config_management)
-    })
+/// Makes an empty place for every implementation.
+fn slots<T>(scene: Scene<'_>) -> Vec<Vec<Option<T>>> {
+    let empty = |definition: &Definition| definition.implementations.iter().map(|_| None).collect();
+    scene.definitions.iter().map(empty).collect()
 }
 
 /// Returns a fingerprint of everything that can make a node's rendering its own.
@@ -400,27 +399,48 @@ fn code_of(failure: &Failure, is_unknown_node: bool) -> &'static Code {
     }
 }
 
-/// Finds where a template failed; says whether it is the text itself.
-fn span_of(implementation: View<'_>, failure: &Failure) -> (Span, bool) {
+/// Follows a way as far as it goes; says whether that is to its end.
+fn follow<'d>(implementation: View<'d>, path: &[Step]) -> (View<'d>, bool) {
     let mut view = implementation;
-    for step in &failure.path {
+    for step in path {
         let next = match step {
             Step::Key(key) => view.get(key),
             Step::Item(position) => view.items().nth(*position),
         };
         match next {
             Some(next) => view = next,
-            None => return (view.span(), false),
+            None => return (view, false),
         }
     }
+    (view, true)
+}
+
+/// Finds where a template failed; says whether it is the text itself.
+fn span_of(implementation: View<'_>, failure: &Failure) -> (Span, bool) {
+    let (view, is_exact) = follow(implementation, &failure.path);
     let range = &failure.error.span;
     match view.as_str() {
-        Some(_) if range.end > range.start => (view.range_in(range.start, range.end), true),
-        Some(_) if failure.error.line > 1 => (view.position_in(range.start), true),
-        Some(_) => (view.definition_span(), true),
+        Some(_) if is_exact && range.end > range.start => {
+            (view.range_in(range.start, range.end), true)
+        }
+        Some(_) if is_exact && failure.error.line > 1 => (view.position_in(range.start), true),
+        Some(_) if is_exact => (view.definition_span(), true),
         // The whole mapping was one template: its lines are those of the written form.
-        None => (view.definition_span(), false),
+        _ => (view.definition_span(), false),
     }
+}
+
+/// Finds the first call for an address whose argument has no quotes.
+fn unquoted_call(text: &str) -> Option<Range<usize>> {
+    let calls = ["getip(", "getprivip(", "getipall(", "find_node_id("];
+    let starts = calls.iter().flat_map(|call| text.match_indices(call));
+    let unquoted = starts.filter(|(at, call)| {
+        let argument = text[at + call.len()..].trim_start();
+        !argument.starts_with(['\'', '"'])
+    });
+    let (start, _) = unquoted.min()?;
+    let length = text[start..].find(')')?;
+    Some(start..start + length + 1)
 }
 
 /// Checks that nodes are up before their addresses are read.

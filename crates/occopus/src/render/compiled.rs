@@ -12,7 +12,7 @@ use zenekar_template::{ErrorKind, Namespace, SharedValue, python_str};
 use super::emit::emit;
 use super::functions::{CallSite, NAMES};
 use super::performance::Performance;
-use super::piece::{Compiler, Failure, Piece, Reading, Step, check_error};
+use super::piece::{Compiler, Failure, Findings, Piece, Reading, Step, check_error};
 
 /// The first line by which cloud-init knows its own format.
 pub(super) const CLOUD_CONFIG: &str = "#cloud-config";
@@ -143,6 +143,11 @@ impl Compiled {
         self.names.iter().map(String::as_str)
     }
 
+    /// Says whether a template can ask for other nodes.
+    pub(crate) fn calls_functions(&self) -> bool {
+        NAMES.iter().any(|name| self.names.contains(*name))
+    }
+
     /// Says whether the node's own name, variables or settings take part in what is rendered.
     pub(crate) fn varies_with(&self, node: &Node) -> bool {
         let varies = |name: &&str| self.names.contains(*name);
@@ -169,7 +174,7 @@ impl Compiled {
         calls: &CallSite<'_>,
         instance: &InstanceTag,
         inherited: &SharedValue,
-        failures: &mut Vec<Failure>,
+        findings: &mut Findings<'_>,
     ) -> Performance {
         let mut namespace = Namespace {
             values: self.values(implementation, calls, instance, inherited),
@@ -177,7 +182,7 @@ impl Compiled {
         };
         let config_management =
             self.config_management
-                .render(&namespace, &["config_management"], failures);
+                .render(&namespace, &["config_management"], findings);
         if self.is_puppet {
             namespace
                 .values
@@ -186,29 +191,29 @@ impl Compiled {
         let path = |key: &'static str| ["contextualisation", key];
         let variables =
             self.context_variables
-                .render(&namespace, &path("context_variables"), failures);
+                .render(&namespace, &path("context_variables"), findings);
         if variables != Value::Null {
             namespace
                 .values
                 .push(("context_variables", SharedValue::from(&variables)));
         }
         let mut performance = Performance {
-            resource: self.resource.render(&namespace, &["resource"], failures),
-            environment: self.environment.render(&namespace, &path("env"), failures),
-            command: self.command.render(&namespace, &path("command"), failures),
+            resource: self.resource.render(&namespace, &["resource"], findings),
+            environment: self.environment.render(&namespace, &path("env"), findings),
+            command: self.command.render(&namespace, &path("command"), findings),
             attributes: self
                 .attributes
-                .render(&namespace, &path("attributes"), failures),
+                .render(&namespace, &path("attributes"), findings),
             config_management,
             ..Performance::default()
         };
         match &self.context {
             Context::None => {}
             Context::Mapping(piece) => {
-                performance.mapping = Some(piece.render(&namespace, TEMPLATE_PATH, failures));
+                performance.mapping = Some(piece.render(&namespace, TEMPLATE_PATH, findings));
             }
             Context::Text(piece) => {
-                let text = piece.render(&namespace, TEMPLATE_PATH, failures);
+                let text = piece.render(&namespace, TEMPLATE_PATH, findings);
                 performance.text = text.as_str().map(|text| {
                     // A template without tags loses its last line end like any other.
                     let text = if piece.is_fixed() {
@@ -228,7 +233,7 @@ impl Compiled {
                 .iter()
                 .map(|key| Step::Key((*key).to_owned()))
                 .collect();
-            failures.push(Failure { path, error });
+            findings.failures.push(Failure { path, error });
         }
         performance
     }
@@ -288,7 +293,7 @@ impl Compiled {
         instance: &InstanceTag,
         addresses: &Addresses,
         inherited: &SharedValue,
-        failures: &mut Vec<Failure>,
+        findings: &mut Findings<'_>,
     ) -> ProbeSpec {
         let mut values: Vec<(&'static str, SharedValue)> = Vec::new();
         for name in &self.health_names {
@@ -310,10 +315,10 @@ impl Compiled {
         };
         let urls = self
             .urls
-            .render(&namespace, &["health_check", "urls"], failures);
+            .render(&namespace, &["health_check", "urls"], findings);
         let databases =
             self.mysql_databases
-                .render(&namespace, &["health_check", "mysqldbs"], failures);
+                .render(&namespace, &["health_check", "mysqldbs"], findings);
         let health = &implementation.health;
         ProbeSpec {
             ping: health.ping,

@@ -1,6 +1,6 @@
 //! The functions that templates can call.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 
 use zenekar_base::{
@@ -31,34 +31,32 @@ pub(crate) struct Record {
     pub(crate) read: BTreeSet<u32>,
     /// The last name that no node has.
     pub(crate) unknown: Option<String>,
-    /// Whether a function was given an undefined value for a node.
-    pub(crate) undefined: bool,
-    /// Whether the last failure was a refused command.
-    pub(crate) host_command: bool,
 }
 
 /// Where the addresses of other nodes come from.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Directory<'a> {
     /// From the durable intent of the instance.
     Given(&'a [GivenNode]),
     /// Made up: one instance of every node.
     Rehearsal {
         /// Finds nodes by name.
-        names: &'a HashMap<String, u32>,
+        names: &'a HashMap<&'a str, u32>,
         /// What was asked for.
-        record: RefCell<Record>,
+        record: &'a RefCell<Record>,
     },
 }
 
 /// The functions of one rendering.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct CallSite<'a> {
     pub(crate) scene: Scene<'a>,
     pub(crate) node: NodeIndex,
     pub(crate) infrastructure: &'a InfrastructureId,
     pub(crate) directory: Directory<'a>,
     pub(crate) for_health: bool,
+    /// Set when a function is given an undefined node.
+    pub(crate) undefined: &'a Cell<bool>,
     pub(crate) allow_host_commands: bool,
 }
 
@@ -147,7 +145,7 @@ impl CallSite<'_> {
                 None => Err(format!("there is no node `{name}`")),
             },
             Directory::Rehearsal { names, record } => {
-                let Some(&position) = names.get(&name) else {
+                let Some(&position) = names.get(name.as_str()) else {
                     record.borrow_mut().unknown = Some(name.clone());
                     return Err(format!("there is no node `{name}`"));
                 };
@@ -160,9 +158,7 @@ impl CallSite<'_> {
 
     /// In the original an undefined name finds all nodes, of which the first is taken.
     fn first_other(&self, function: &str) -> Result<String, String> {
-        if let Directory::Rehearsal { record, .. } = &self.directory {
-            record.borrow_mut().undefined = true;
-        }
+        self.undefined.set(true);
         let mut others = self
             .scene
             .nodes
@@ -225,9 +221,6 @@ impl CallSite<'_> {
     }
 
     fn cmd(&self) -> Result<Value, String> {
-        if let Directory::Rehearsal { record, .. } = &self.directory {
-            record.borrow_mut().host_command = true;
-        }
         Err(if self.allow_host_commands {
             "`cmd` is refused: running commands on this machine is not supported yet".to_owned()
         } else {

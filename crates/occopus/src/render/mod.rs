@@ -8,6 +8,7 @@ mod piece;
 mod scene;
 mod style;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -19,7 +20,7 @@ use zenekar_template::SharedValue;
 
 pub(crate) use compiled::Compiled;
 pub(crate) use functions::{CallSite, Directory, Record, placeholder};
-pub(crate) use piece::{Failure, Step};
+pub(crate) use piece::{Failure, Findings, Step};
 pub(crate) use scene::Scene;
 
 /// Topologies whose templates are kept compiled. A process looks after few
@@ -156,16 +157,18 @@ impl Renderer for OccopusRenderer {
             if let Some(rendered) = entry.constant.get().filter(|_| is_constant) {
                 return Ok(rendered.clone());
             }
-            let calls = call_site(topology, input, false);
-            let mut failures = entry.compiled.failures.clone();
+            let undefined = Cell::new(false);
+            let calls = call_site(topology, input, false, &undefined);
+            refuse(&node.name, &entry.compiled.failures)?;
+            let mut findings = Findings::new(&undefined);
             let performance = entry.compiled.perform(
                 &entry.implementation,
                 &calls,
                 input.instance,
                 inherited,
-                &mut failures,
+                &mut findings,
             );
-            refuse(&node.name, &failures)?;
+            refuse(&node.name, &findings.failures)?;
             let connections = connections(topology, input);
             let rendered = performance
                 .into_rendered(connections)
@@ -184,17 +187,18 @@ impl Renderer for OccopusRenderer {
         addresses: &Addresses,
     ) -> Result<ProbeSpec, RenderError> {
         self.with_entry(topology, input, |entry, inherited| {
-            let calls = call_site(topology, input, true);
-            let mut failures = Vec::new();
+            let undefined = Cell::new(false);
+            let calls = call_site(topology, input, true, &undefined);
+            let mut findings = Findings::new(&undefined);
             let probes = entry.compiled.probes(
                 &entry.implementation,
                 &calls,
                 input.instance,
                 addresses,
                 inherited,
-                &mut failures,
+                &mut findings,
             );
-            refuse(&topology.node(input.node).name, &failures)?;
+            refuse(&topology.node(input.node).name, &findings.failures)?;
             Ok(probes)
         })
     }
@@ -204,6 +208,7 @@ fn call_site<'a>(
     topology: &'a Topology,
     input: &RenderInput<'a>,
     for_health: bool,
+    undefined: &'a Cell<bool>,
 ) -> CallSite<'a> {
     CallSite {
         scene: Scene::from(topology),
@@ -211,6 +216,7 @@ fn call_site<'a>(
         infrastructure: input.infrastructure,
         directory: Directory::Given(input.given),
         for_health,
+        undefined,
         allow_host_commands: false,
     }
 }

@@ -1,5 +1,6 @@
 //! Data whose texts are templates, compiled once and rendered many times.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use zenekar_base::Value;
@@ -48,6 +49,28 @@ impl Failure {
             format!("{out}, line {}", self.error.line)
         } else {
             out
+        }
+    }
+}
+
+/// What a rendering finds out besides its result.
+#[derive(Debug)]
+pub(crate) struct Findings<'a> {
+    /// Templates that failed.
+    pub(crate) failures: Vec<Failure>,
+    /// The ways to texts that asked for an undefined node.
+    pub(crate) undefined: Vec<Vec<Step>>,
+    /// Set by a function that is given an undefined node.
+    watch: &'a Cell<bool>,
+}
+
+impl<'a> Findings<'a> {
+    /// Starts without any.
+    pub(crate) fn new(watch: &'a Cell<bool>) -> Self {
+        Self {
+            failures: Vec::new(),
+            undefined: Vec::new(),
+            watch,
         }
     }
 }
@@ -220,12 +243,12 @@ impl Piece {
         matches!(self, Self::Fixed(_))
     }
 
-    /// Renders; what fails is collected and null in the result.
+    /// Renders; what fails is among the findings and null in the result.
     pub(crate) fn render(
         &self,
         namespace: &Namespace<'_>,
         path: &[&str],
-        failures: &mut Vec<Failure>,
+        findings: &mut Findings<'_>,
     ) -> Value {
         if let Self::Fixed(value) = self {
             return value.clone();
@@ -237,19 +260,19 @@ impl Piece {
         let mut rendering = Rendering {
             namespace,
             path,
-            failures,
+            findings,
         };
         rendering.piece(self)
     }
 }
 
-struct Rendering<'a, 'n> {
+struct Rendering<'a, 'n, 'f> {
     namespace: &'a Namespace<'n>,
     path: Vec<Step>,
-    failures: &'a mut Vec<Failure>,
+    findings: &'a mut Findings<'f>,
 }
 
-impl Rendering<'_, '_> {
+impl Rendering<'_, '_, '_> {
     fn piece(&mut self, piece: &Piece) -> Value {
         match piece {
             Piece::Fixed(value) => value.clone(),
@@ -287,10 +310,15 @@ impl Rendering<'_, '_> {
     }
 
     fn text(&mut self, text: &TextPiece) -> Value {
-        match text.render(self.namespace) {
+        self.findings.watch.set(false);
+        let result = text.render(self.namespace);
+        if self.findings.watch.get() {
+            self.findings.undefined.push(self.path.clone());
+        }
+        match result {
             Ok(value) => value,
             Err(error) => {
-                self.failures.push(Failure {
+                self.findings.failures.push(Failure {
                     path: self.path.clone(),
                     error,
                 });

@@ -1,5 +1,6 @@
 //! Tests of the front-end from the outside.
 
+mod across_files;
 mod corpus;
 mod families;
 mod mistakes;

@@ -2,12 +2,12 @@
 //! never a topology that hides an error.
 
 use zenekar_diagnostics::Severity;
-use zenekar_occopus::{LoadOptions, Loaded};
+use zenekar_occopus::Loaded;
 
-use crate::support::{Files, PLAIN, load_one};
+use crate::support::{PLAIN, load_one};
 
 /// Every mistake gives findings; an error gives no topology, warnings alone give one.
-fn check(name: &str, (loaded, findings): (Loaded, String)) {
+pub(crate) fn check(name: &str, (loaded, findings): (Loaded, String)) {
     assert!(!loaded.diagnostics.is_empty(), "{name} has no finding");
     let has_error = loaded
         .diagnostics
@@ -510,133 +510,26 @@ fn in_templates() {
     }
 }
 
-const TWO_NODES: &str = "user_id: tester
-infra_name: demo
-nodes:
-  - &web
-    name: web
-    type: web
-  - &db
-    name: db
-    type: db
-dependencies:
-  - [*web, *db]
-";
-
 #[test]
-fn across_files() {
-    let db = "'node_def:db':\n  - resource:\n      type: sim\n";
-    let web = "'node_def:web':
-  - resource:
-      type: sim
-    contextualisation:
-      type: cloudinit
-      context_template: !yaml_import
-        url: file://cloud_init_web.yaml
-";
-    let text_web = web.replace("yaml_import", "text_import");
-    let both = format!("{web}{db}");
-    let text_both = format!("{text_web}{db}");
-    let cases: &[(&str, &[(&str, &str)])] = &[
-        ("file_missing", &[]),
-        ("file_without_definitions", &[("infra.yaml", TWO_NODES)]),
-        (
-            "file_with_other_keys",
-            &[
-                ("infra.yaml", TWO_NODES),
-                (
-                    "nodes/node_definitions.yaml",
-                    "web:\n  - resource:\n      type: sim\n",
-                ),
-            ],
-        ),
-        (
-            "definition_in_two_files",
-            &[
-                ("infra.yaml", TWO_NODES),
-                ("nodes/a.yaml", db),
-                ("nodes/b.yaml", &both),
-                (
-                    "nodes/cloud_init_web.yaml",
-                    "#cloud-config\npackages: [curl]\n",
-                ),
-            ],
-        ),
-        (
-            "imported_template_unknown_node",
-            &[
-                ("infra.yaml", TWO_NODES),
-                ("nodes/node_definitions.yaml", &both),
-                (
-                    "nodes/cloud_init_web.yaml",
-                    "#cloud-config\nwrite_files:\n- path: /etc/app.conf\n  content: |\n    # the application\n    host: {{ getip('database') }}\n    port: 5432\n",
-                ),
-            ],
-        ),
-        (
-            "imported_template_syntax",
-            &[
-                ("infra.yaml", TWO_NODES),
-                ("nodes/node_definitions.yaml", &both),
-                (
-                    "nodes/cloud_init_web.yaml",
-                    "#cloud-config\nruncmd:\n- \"echo \\\"{% if variables.a %}\\\"\"\n- echo done\n",
-                ),
-            ],
-        ),
-        (
-            "imported_text_syntax",
-            &[
-                ("infra.yaml", TWO_NODES),
-                ("nodes/node_definitions.yaml", &text_both),
-                (
-                    "nodes/cloud_init_web.yaml",
-                    "#!/bin/sh\necho one\necho {{range service \"db\"}}\n",
-                ),
-            ],
-        ),
-        (
-            "imported_text_not_yaml",
-            &[
-                ("infra.yaml", TWO_NODES),
-                ("nodes/node_definitions.yaml", &text_both),
-                (
-                    "nodes/cloud_init_web.yaml",
-                    "#cloud-config\nruncmd:\n- echo {{ 'a: b' }}\n  - too: deep\n",
-                ),
-            ],
-        ),
-        (
-            "import_missing",
-            &[
-                ("infra.yaml", TWO_NODES),
-                ("nodes/node_definitions.yaml", &both),
-            ],
-        ),
+fn every_code_of_this_crate_is_shown_by_a_mistake() {
+    use zenekar_diagnostics::codes::{definition, description, project, template};
+
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/snapshots");
+    let snapshots: String = std::fs::read_dir(folder)
+        .expect("the snapshots are there")
+        .map(|entry| std::fs::read_to_string(entry.expect("readable").path()).expect("text"))
+        .collect();
+    let blocks = [
+        description::ALL,
+        definition::ALL,
+        template::ALL,
+        project::ALL,
     ];
-    for (name, files) in cases {
-        check(name, Files::new(files).load());
-    }
-}
-
-#[test]
-fn given_definition_files_are_the_only_ones() {
-    let files = Files::new(&[
-        ("infra.yaml", TWO_NODES),
-        ("nodes/node_definitions.yaml", PLAIN),
-        ("other.yaml", PLAIN),
-    ]);
-    let options = LoadOptions {
-        definitions: vec![files.path().join("other.yaml")],
-        ..LoadOptions::default()
-    };
-    let (loaded, _) = files.load_with(&options);
-    assert_eq!(
-        loaded.summary.files,
-        [
-            files.path().join("infra.yaml"),
-            files.path().join("other.yaml")
-        ]
-    );
-    check("definitions_given", files.load_with(&options));
+    let missing: Vec<&str> = blocks
+        .into_iter()
+        .flatten()
+        .map(|code| code.id)
+        .filter(|id| !snapshots.contains(&format!("[{id}]")))
+        .collect();
+    assert_eq!(missing, Vec::<&str>::new());
 }
