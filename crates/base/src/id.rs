@@ -1,6 +1,7 @@
 //! Typed ids for everything that has an identity.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +12,11 @@ macro_rules! text_id {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(pub String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Wraps a text that is already known to be such an id.
-            pub fn new(text: impl Into<String>) -> Self {
+            pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
             /// Returns the text of the id.
@@ -92,7 +93,11 @@ number_id!(
 impl InstanceTag {
     /// Derives the tag of an instance: the same inputs always give the same UUID.
     pub fn derive(infrastructure: &InfrastructureId, instance: InstanceKey) -> Self {
-        Self(derive("instance", infrastructure, u64::from(instance.0), 0).to_uuid())
+        Self(
+            derive("instance", infrastructure, u64::from(instance.0), 0)
+                .to_uuid()
+                .into(),
+        )
     }
 }
 
@@ -106,7 +111,8 @@ impl Token {
                 u64::from(instance.0),
                 u64::from(attempt),
             )
-            .to_uuid(),
+            .to_uuid()
+            .into(),
         )
     }
 }

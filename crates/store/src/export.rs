@@ -296,7 +296,7 @@ fn write_requests(
                 exported.requests += 1;
                 writer.write(&Line::Request {
                     number: request.number,
-                    id: request.id.0,
+                    id: request.id.to_string(),
                     kind: request.kind,
                     payload: Bytes::new(&request.payload),
                     submitted_at_ms: request.submitted_at.0,

@@ -288,7 +288,7 @@ impl Import<'_> {
         request: RequestRow,
         reader: &LineReader<'_>,
     ) -> Result<(), StoreError> {
-        for text in [&request.id.0, &request.kind, &request.outcome] {
+        for text in [request.id.as_str(), &request.kind, &request.outcome] {
             check_text("a text of a request", text)?;
         }
         let next = count(self.record.request_count) + 1;

@@ -289,7 +289,7 @@ impl World {
                 .pending_requests(&id(name), 0)
                 .unwrap()
                 .into_iter()
-                .map(|request| request.id.0)
+                .map(|request| request.id.to_string())
                 .collect();
             let expected: Vec<String> = model
                 .requests

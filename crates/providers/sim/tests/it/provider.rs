@@ -84,7 +84,7 @@ fn wrong_requests_are_told_apart() {
     assert_eq!(error.class, ErrorClass::Invalid);
     assert!(error.message.contains("`boot_ms`"), "{error}");
     let many = (0..=1_000)
-        .map(|number| ResourceId(format!("sim-{number:06}")))
+        .map(|number| ResourceId::new(format!("sim-{number:06}")))
         .collect();
     let error = block_on(provider.observe(infrastructure(), ObserveScope::Resources(many)))
         .expect_err("too many");

@@ -94,5 +94,5 @@ pub(crate) async fn listed(provider: &SimProvider) -> Vec<String> {
         .observe(infrastructure(), ObserveScope::All)
         .await
         .expect("nothing fails");
-    views.into_iter().map(|view| view.resource.0).collect()
+    views.into_iter().map(|view| view.resource.to_string()).collect()
 }
