@@ -1,0 +1,264 @@
+//! What `up`, `scale`, `watch` and `down` share: preview, question, session, result.
+
+use std::io::{BufRead, Write};
+
+use serde_json::json;
+use zenekar_base::{ErrorClass, InfrastructureId};
+use zenekar_engine::{Engine, Input, Plan};
+use zenekar_runtime::{Host, Outcome, Session, Until};
+
+use crate::errors::{Failure, exit_of_class, hint_of_class};
+use crate::exit::Exit;
+use crate::output::{Output, SCHEMA_VERSION, counted, grouped};
+use crate::render::plan::{Preview, shorten};
+use crate::render::progress::Progress;
+use crate::render::status::Tally;
+use crate::world;
+
+/// Causes of a standstill that an error lists.
+const CAUSES_LISTED_MAX: usize = 6;
+
+/// Shows on stderr what would be done.
+pub(crate) fn show_preview(id: &InfrastructureId, engine: &Engine, plan: &Plan, output: &Output) {
+    if output.is_json() {
+        return;
+    }
+    let preview = Preview {
+        infrastructure: id.as_str(),
+        engine,
+        plan,
+    };
+    output.talk(&preview.to_text(output.talk_paint, false));
+}
+
+/// Asks before something is done.
+pub(crate) fn confirm(question: &str, yes: bool, output: &Output) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !output.can_ask() {
+        return Err(
+            Failure::usage("cannot ask for confirmation: this is not a terminal")
+                .hint("`--yes` goes on without asking"),
+        );
+    }
+    output.talk(&format!("{question} [y/N] "));
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    // The answer is echoed by the terminal; an end of input is not.
+    if matches!(read, Ok(0)) {
+        let _ = std::io::stderr().write_all(b"\n");
+    }
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::new(Exit::Cancelled, "nothing was changed")),
+    }
+}
+
+/// What a session is run for.
+pub(crate) struct Work<'a> {
+    /// The infrastructure.
+    pub(crate) id: &'a InfrastructureId,
+    /// What the engine is told first.
+    pub(crate) inputs: Vec<Input>,
+    /// When it is done.
+    pub(crate) until: Until,
+    /// The command that continues it, for hints.
+    pub(crate) again: String,
+}
+
+/// Runs a session to its end and tells what came of it.
+pub(crate) async fn run(
+    mut session: Session,
+    host: &Host,
+    work: Work<'_>,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let started_at = host.clock.now();
+    let mut progress = Progress::new(*output, session.engine(), host.clock.pace(), started_at);
+    let outcome = world::drive(
+        &mut session,
+        work.inputs,
+        work.until,
+        &mut progress,
+        *output,
+    )
+    .await?;
+    progress.finish(session.engine());
+    let unanswered = session.calls_unanswered();
+    let took = progress.elapsed_text(session.engine());
+    if output.is_json() {
+        let elapsed_ms = progress.elapsed(session.engine()).0;
+        output.json(&result_json(
+            work.id,
+            session.engine(),
+            &outcome,
+            elapsed_ms,
+        ))?;
+    } else {
+        tell_outcome(work.id, session.engine(), &outcome, &took, output);
+    }
+    let ended = end(session.engine(), outcome, unanswered, &work.again, &took);
+    session.close()?;
+    ended
+}
+
+fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Converged => "converged",
+        Outcome::Blocked(_) => "blocked",
+        Outcome::Refused(_) => "refused",
+        Outcome::Cancelled => "cancelled",
+        Outcome::TimedOut => "timed-out",
+    }
+}
+
+fn result_json(
+    id: &InfrastructureId,
+    engine: &Engine,
+    outcome: &Outcome,
+    elapsed_ms: u64,
+) -> serde_json::Value {
+    let tally = Tally::of(engine);
+    let causes: Vec<_> = match outcome {
+        Outcome::Blocked(causes) => causes
+            .iter()
+            .map(|(subject, class, message)| json!({ "subject": subject, "class": class.name(), "message": message }))
+            .collect(),
+        _ => Vec::new(),
+    };
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "kind": "result",
+        "infrastructure": id.as_str(),
+        "outcome": outcome_name(outcome),
+        "generation": engine.state().generation(),
+        "ready": tally.serving,
+        "wanted": tally.wanted,
+        "existing": tally.existing,
+        "elapsed_ms": elapsed_ms,
+        "causes": causes,
+    })
+}
+
+fn tell_outcome(
+    id: &InfrastructureId,
+    engine: &Engine,
+    outcome: &Outcome,
+    took: &str,
+    output: &Output,
+) {
+    if *outcome != Outcome::Converged {
+        return;
+    }
+    let paint = output.talk_paint;
+    let tally = Tally::of(engine);
+    let text = if engine.state().torn_down {
+        format!(
+            "{} {}: everything is gone, after {took}",
+            paint.good("down:"),
+            paint.strong(id.as_str())
+        )
+    } else {
+        format!(
+            "{} {}: {} of {} ready, after {took}",
+            paint.good("up:"),
+            paint.strong(id.as_str()),
+            grouped(tally.serving),
+            counted(tally.wanted, "instance"),
+        )
+    };
+    output.line(&text);
+}
+
+/// Turns the outcome of a session into how the command ends.
+fn end(
+    engine: &Engine,
+    outcome: Outcome,
+    unanswered: usize,
+    again: &str,
+    took: &str,
+) -> Result<Exit, Failure> {
+    let again = format!("`{again}` continues");
+    match outcome {
+        Outcome::Converged => Ok(Exit::Success),
+        Outcome::Refused(reason) => Err(reason.into()),
+        Outcome::Blocked(causes) => Err(blocked(&causes).hint(again)),
+        Outcome::Cancelled => Err(with_remains(
+            Failure::new(Exit::Cancelled, "stopped before everything was done"),
+            engine,
+            unanswered,
+        )
+        .hint(again)),
+        Outcome::TimedOut => Err(with_remains(
+            Failure::new(Exit::Timeout, format!("not done within {took}")),
+            engine,
+            unanswered,
+        )
+        .hint(again)),
+    }
+}
+
+/// Says what goes on running at the providers.
+fn with_remains(failure: Failure, engine: &Engine, unanswered: usize) -> Failure {
+    let tally = Tally::of(engine);
+    let existing = engine
+        .state()
+        .instances
+        .values()
+        .filter(|instance| instance.resource.is_some())
+        .count();
+    let ready = format!(
+        "{} of {} ready",
+        grouped(tally.serving),
+        counted(tally.wanted, "instance")
+    );
+    let failure = failure.cause(format!(
+        "{ready}; {} at the providers, which go on running",
+        counted(existing, "machine")
+    ));
+    if unanswered > 0 {
+        failure.cause(format!(
+            "{} not answered; their outcome is looked up next time",
+            counted(unanswered, "call")
+        ))
+    } else {
+        failure
+    }
+}
+
+fn blocked(causes: &[(String, ErrorClass, String)]) -> Failure {
+    // What a person can remove counts more than what may pass by itself.
+    let rank = |class: ErrorClass| match class {
+        ErrorClass::Auth => 0,
+        ErrorClass::Quota => 1,
+        ErrorClass::Capacity => 2,
+        ErrorClass::Invalid => 3,
+        _ => 4,
+    };
+    let Some((subject, class, message)) = causes.iter().min_by_key(|(_, class, _)| rank(*class))
+    else {
+        return Failure::internal("nothing gets further, and nobody knows why");
+    };
+    let mut failure = Failure::new(
+        exit_of_class(*class),
+        format!(
+            "`{subject}` cannot get further: {} ({class})",
+            shorten(message)
+        ),
+    );
+    for (other, class, message) in causes
+        .iter()
+        .filter(|(other, ..)| other != subject)
+        .take(CAUSES_LISTED_MAX)
+    {
+        failure = failure.cause(format!("`{other}`: {} ({class})", shorten(message)));
+    }
+    if causes.len() > CAUSES_LISTED_MAX + 1 {
+        failure = failure.cause(format!("and {} more", causes.len() - CAUSES_LISTED_MAX - 1));
+    }
+    failure.hint(format!(
+        "{}; `zenekar why {subject}` says more",
+        hint_of_class(*class)
+    ))
+}

@@ -1,0 +1,260 @@
+//! `zenekar sim`: looks at the simulated cloud, and breaks things in it.
+
+use serde_json::json;
+use zenekar_base::{Millis, ResourceId, ResourceState, Timestamp};
+use zenekar_provider_sim::SimFiles;
+use zenekar_simcloud::{Intervention, LedgerEntry, Quota, Settings};
+
+use crate::arguments::{
+    Global, SimCommand, SimQuotaArguments, SimResetArguments, SimShowArguments,
+};
+use crate::commands::run::confirm;
+use crate::errors::Failure;
+use crate::exit::Exit;
+use crate::output::{Output, SCHEMA_VERSION, columns, counted, grouped};
+use crate::place::Place;
+
+pub(crate) fn run(command: &SimCommand, global: &Global, output: &Output) -> Result<Exit, Failure> {
+    let place = Place::find(global)?;
+    match command {
+        SimCommand::Show(arguments) => show(arguments, &place, output),
+        SimCommand::Kill(target) => strike(
+            &target.machines,
+            &place,
+            Intervention::Kill,
+            "killed",
+            output,
+        ),
+        SimCommand::Stop(target) => strike(
+            &target.machines,
+            &place,
+            Intervention::Stop,
+            "stopped",
+            output,
+        ),
+        SimCommand::Outage(arguments) => outage(arguments.duration, &place, output),
+        SimCommand::Profile(arguments) => {
+            profile(&arguments.profile, arguments.seed, &place, output)
+        }
+        SimCommand::Quota(arguments) => quota(arguments, &place, output),
+        SimCommand::Reset(arguments) => reset(arguments, &place, output),
+    }
+}
+
+/// The kinds of calls, in the order in which the cloud counts them.
+const CALLS: [&str; 5] = ["create", "observe", "delete", "recontextualise", "probe"];
+
+const fn state_name(state: ResourceState) -> &'static str {
+    match state {
+        ResourceState::Pending => "pending",
+        ResourceState::Running => "running",
+        ResourceState::Stopped => "stopped",
+        ResourceState::Failed => "failed",
+        ResourceState::Deleting => "deleting",
+        ResourceState::Gone => "gone",
+    }
+}
+
+/// Opens the cloud, and says what time it is there.
+fn open(place: &Place) -> Result<(SimFiles, Timestamp), Failure> {
+    let files = SimFiles::open(&place.sim_directory())?;
+    let now = files.anchor()?.cloud;
+    Ok((files, now))
+}
+
+/// Opens the cloud if there is one: looking makes none.
+fn open_existing(place: &Place) -> Result<(SimFiles, Timestamp), Failure> {
+    if !place.sim_directory().is_dir() {
+        return Err(Failure::usage("there is no simulated cloud yet")
+            .hint("`zenekar up FILE --on sim` makes one"));
+    }
+    open(place)
+}
+
+fn show(arguments: &SimShowArguments, place: &Place, output: &Output) -> Result<Exit, Failure> {
+    let (mut files, now) = open_existing(place)?;
+    let overview = files.overview(now)?;
+    let machines: Vec<LedgerEntry> = if arguments.all {
+        files.cloud().ledger().entries().collect()
+    } else {
+        overview.resources
+    };
+    let counters = overview.counters;
+    if output.is_json() {
+        let calls: serde_json::Map<String, serde_json::Value> = CALLS
+            .iter()
+            .zip(counters.calls)
+            .map(|(kind, count)| ((*kind).to_owned(), json!(count)))
+            .collect();
+        output.json(&json!({
+            "schema_version": SCHEMA_VERSION,
+            "kind": "sim",
+            "now_ms": overview.now.0,
+            "machines": machines,
+            "cores_used": overview.cores_used,
+            "duplicates": files.cloud().ledger().duplicates_ever(),
+            "calls": calls,
+            "calls_failed": counters.calls_failed,
+            "created": counters.created,
+            "deleted": counters.deleted,
+            "broken": counters.broken,
+            "settings": overview.settings,
+        }))?;
+        return Ok(Exit::Success);
+    }
+    let mut table = vec![
+        ["MACHINE", "NAME", "INFRASTRUCTURE", "STATE", "ADDRESS"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for machine in &machines {
+        let state = match machine.state {
+            Some(state) if machine.deleted_at.is_none() => state_name(state).to_owned(),
+            _ => "gone".to_owned(),
+        };
+        let address = machine.addresses.primary().unwrap_or("-").to_owned();
+        table.push(vec![
+            machine.resource.to_string(),
+            machine.name.clone(),
+            machine.infrastructure.to_string(),
+            state,
+            address,
+        ]);
+    }
+    let mut text = if machines.is_empty() {
+        "no machines\n".to_owned()
+    } else {
+        format!("{}\n", columns(&table, 0).join("\n"))
+    };
+    let count = |number: u64| grouped(usize::try_from(number).unwrap_or(usize::MAX));
+    text.push_str(&format!(
+        "\n{} calls, {} failed; {} machines created, {} deleted, {} broken\n",
+        count(counters.calls.iter().sum()),
+        count(counters.calls_failed),
+        count(counters.created),
+        count(counters.deleted),
+        count(counters.broken),
+    ));
+    output.data(&text)?;
+    Ok(Exit::Success)
+}
+
+fn strike(
+    targets: &[String],
+    place: &Place,
+    intervention: impl Fn(ResourceId) -> Intervention,
+    word: &str,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let (mut files, now) = open_existing(place)?;
+    let mut machines = Vec::new();
+    for target in targets {
+        let found = files.resolve(target);
+        match found.as_slice() {
+            [one] => machines.push((target, one.clone())),
+            [] => {
+                return Err(Failure::usage(format!("there is no machine `{target}`"))
+                    .hint("`zenekar sim show` lists the machines"));
+            }
+            several => {
+                let names: Vec<String> = several.iter().map(|one| format!("`{one}`")).collect();
+                return Err(
+                    Failure::usage(format!("`{target}` can be {}", names.join(", ")))
+                        .hint("say which one by its machine id"),
+                );
+            }
+        }
+    }
+    for (target, machine) in machines {
+        if !files.intervene(now, intervention(machine.clone()))? {
+            return Err(Failure::usage(format!(
+                "`{target}` cannot be {word} in its present state"
+            )));
+        }
+        output.line(&format!("{word} {target} ({machine})"));
+    }
+    Ok(Exit::Success)
+}
+
+fn outage(duration: std::time::Duration, place: &Place, output: &Output) -> Result<Exit, Failure> {
+    let (mut files, now) = open_existing(place)?;
+    let span = Millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+    if span == Millis::ZERO {
+        files.intervene(now, Intervention::Recover)?;
+        output.line("the simulated cloud answers again");
+    } else {
+        files.intervene(now, Intervention::Outage(span))?;
+        output.line(&format!("every call fails for {span} of simulated time"));
+    }
+    Ok(Exit::Success)
+}
+
+fn profile(name: &str, seed: Option<u64>, place: &Place, output: &Output) -> Result<Exit, Failure> {
+    let (mut files, now) = open(place)?;
+    let before = files.cloud().settings().clone();
+    let Some(profile) = Settings::profile(name) else {
+        return Err(Failure::usage(format!("there is no profile `{name}`")));
+    };
+    let settings = Settings {
+        seed: seed.unwrap_or(before.seed),
+        quota: before.quota,
+        ..profile
+    };
+    files.intervene(now, Intervention::SetSettings(Box::new(settings)))?;
+    output.line(&format!(
+        "the simulated cloud is `{name}` now; `{}` holds its settings",
+        files.directory().join("settings.json").display()
+    ));
+    Ok(Exit::Success)
+}
+
+fn quota(arguments: &SimQuotaArguments, place: &Place, output: &Output) -> Result<Exit, Failure> {
+    let (mut files, now) = open(place)?;
+    let quota = Quota {
+        instances: arguments.machines,
+        cores: arguments.cores,
+    };
+    files.intervene(now, Intervention::SetQuota(quota))?;
+    let text = |limit: Option<u32>, noun: &str| {
+        limit.map_or_else(
+            || format!("any number of {noun}s"),
+            |limit| counted(limit as usize, noun),
+        )
+    };
+    output.line(&format!(
+        "the account may have {} with {}",
+        text(quota.instances, "machine"),
+        text(quota.cores, "core")
+    ));
+    Ok(Exit::Success)
+}
+
+fn reset(arguments: &SimResetArguments, place: &Place, output: &Output) -> Result<Exit, Failure> {
+    let directory = place.sim_directory();
+    if !directory.is_dir() {
+        output.line("there is no simulated cloud");
+        return Ok(Exit::Success);
+    }
+    confirm(
+        "Delete the simulated cloud with everything in it?",
+        arguments.yes,
+        output,
+    )?;
+    match SimFiles::open(&directory) {
+        Ok(mut files) => {
+            let (now, settings) = (
+                files.anchor()?.cloud,
+                Settings {
+                    seed: files.cloud().settings().seed,
+                    ..Settings::calm()
+                },
+            );
+            files.reset(now, settings)?;
+        }
+        // What cannot be opened can still be thrown away.
+        Err(_) => std::fs::remove_dir_all(&directory)
+            .map_err(|error| Failure::from_file("delete", &directory, &error))?,
+    }
+    output.line("the simulated cloud is empty");
+    Ok(Exit::Success)
+}

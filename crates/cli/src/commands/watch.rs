@@ -1,0 +1,46 @@
+//! `zenekar watch`: keeps an infrastructure as wanted.
+
+use std::sync::Arc;
+
+use zenekar_engine::Input;
+use zenekar_runtime::{Session, Until};
+
+use crate::arguments::{Global, WatchArguments};
+use crate::commands::run::{self, Work};
+use crate::errors::Failure;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::place::{self, Place};
+use crate::world;
+
+pub(crate) fn run(
+    arguments: &WatchArguments,
+    global: &Global,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let place = Place::find(global)?;
+    let store = place.change_existing()?;
+    let row = place::find(&store, arguments.infrastructure.infrastructure.as_deref())?;
+    let until = match (arguments.once, arguments.run.timeout) {
+        (false, None) => Until::Forever,
+        _ => world::until_settled(&arguments.run),
+    };
+    if until == Until::Forever && !output.is_json() {
+        output.line(&format!(
+            "watching `{}`; interrupt to stop, its instances go on running",
+            row.id
+        ));
+    }
+    world::block_on(async {
+        let host = world::host(&place, store, &arguments.run)?;
+        let session = Session::lead(Arc::clone(&host), &row.id, &row.name, "zenekar watch")?;
+        let again = format!("zenekar watch {}", row.id);
+        let work = Work {
+            id: &row.id,
+            inputs: vec![Input::Resume],
+            until,
+            again,
+        };
+        run::run(session, &host, work, output).await
+    })
+}

@@ -1,0 +1,139 @@
+//! Reads descriptors for all commands that take one.
+
+use std::path::Path;
+
+use zenekar_diagnostics::{
+    Diagnostic, Severity, SourceMap, render_concise, render_human, render_json,
+};
+use zenekar_model::Topology;
+use zenekar_occopus::{LoadOptions, Loaded, NotCarried, retarget};
+
+use crate::arguments::DescriptorArguments;
+use crate::errors::Failure;
+use crate::exit::Exit;
+use crate::output::{Output, counted};
+
+/// Settings that could not be carried over, shown one by one; the rest is counted.
+const NOT_CARRIED_SHOWN_MAX: usize = 12;
+
+/// A descriptor that was read, and the texts that its findings point into.
+pub(crate) struct Described {
+    /// What was read and found.
+    pub(crate) loaded: Loaded,
+    /// The texts.
+    pub(crate) sources: SourceMap,
+}
+
+impl Described {
+    /// Reads a descriptor.
+    pub(crate) fn load(arguments: &DescriptorArguments) -> Self {
+        let mut sources = SourceMap::default();
+        let options = LoadOptions {
+            definitions: arguments.nodes.clone(),
+            ..LoadOptions::default()
+        };
+        let loaded = zenekar_occopus::load(&arguments.file, &options, &mut sources);
+        Self { loaded, sources }
+    }
+
+    /// Counts the findings of a severity.
+    pub(crate) fn count(&self, severity: Severity) -> usize {
+        self.loaded
+            .diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == severity)
+            .count()
+    }
+
+    /// Writes the findings for people.
+    pub(crate) fn render(&self, output: &Output, concise: bool) -> String {
+        let diagnostics: &[Diagnostic] = &self.loaded.diagnostics;
+        if concise {
+            render_concise(diagnostics, &self.sources)
+        } else {
+            render_human(diagnostics, &self.sources, output.talk_paint.is_enabled())
+        }
+    }
+
+    /// Returns the findings for programs.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        render_json(&self.loaded.diagnostics, &self.sources)
+    }
+}
+
+/// Reads a descriptor, tells what was found on stderr, and moves it to
+/// another provider if that is asked for.
+pub(crate) fn prepare(
+    arguments: &DescriptorArguments,
+    output: &Output,
+) -> Result<Topology, Failure> {
+    let described = Described::load(arguments);
+    if !described.loaded.diagnostics.is_empty() {
+        if output.is_json() {
+            output.line(&described.to_json().to_string());
+        } else {
+            output.talk(&described.render(output, false));
+        }
+    }
+    let errors = described.count(Severity::Error);
+    let Some(topology) = described.loaded.topology else {
+        return Err(invalid(&arguments.file, errors));
+    };
+    let Some(provider) = &arguments.on else {
+        return Ok(topology);
+    };
+    crate::providers::check_name(provider)?;
+    Ok(move_to(&topology, provider, output))
+}
+
+/// Moves a topology to another provider and tells what could not be carried over.
+pub(crate) fn move_to(topology: &Topology, provider: &str, output: &Output) -> Topology {
+    let (moved, lost) = retarget(topology, provider);
+    tell_not_carried(&lost, provider, output);
+    moved
+}
+
+/// Makes the failure for a descriptor with mistakes.
+pub(crate) fn invalid(file: &Path, errors: usize) -> Failure {
+    Failure::new(
+        Exit::InvalidDescriptor,
+        format!(
+            "`{}` has {}",
+            file.display(),
+            counted(errors.max(1), "mistake")
+        ),
+    )
+}
+
+fn tell_not_carried(lost: &[NotCarried], provider: &str, output: &Output) {
+    if lost.is_empty() {
+        return;
+    }
+    if output.is_json() {
+        let items: Vec<_> = lost
+            .iter()
+            .map(|one| serde_json::json!({ "definition": one.definition, "key": one.key, "reason": one.reason }))
+            .collect();
+        let value = serde_json::json!({
+            "schema_version": crate::output::SCHEMA_VERSION, "kind": "not-carried", "provider": provider, "settings": items,
+        });
+        output.line(&value.to_string());
+        return;
+    }
+    output.warn(&format!(
+        "{} could not be carried over to `{provider}`:",
+        counted(lost.len(), "setting")
+    ));
+    for one in lost.iter().take(NOT_CARRIED_SHOWN_MAX) {
+        output.line(&format!(
+            "  `{}` of `{}`: {}",
+            one.key, one.definition, one.reason
+        ));
+    }
+    if lost.len() > NOT_CARRIED_SHOWN_MAX {
+        output.line(&format!(
+            "  … and {} more",
+            lost.len() - NOT_CARRIED_SHOWN_MAX
+        ));
+    }
+}

@@ -1,0 +1,172 @@
+//! Puts store, providers and clock together for a command, and runs sessions.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use zenekar_base::{InfrastructureId, Timestamp};
+use zenekar_engine::{Engine, Input};
+use zenekar_occopus::OccopusRenderer;
+use zenekar_provider::Provider;
+use zenekar_provider_sim::{SimFiles, SimProvider};
+use zenekar_runtime::{Cancel, Clock, Host, Observer, Outcome, Pace, Session, SharedStore, Until};
+use zenekar_simcloud::{Intervention, Settings as SimSettings};
+use zenekar_store::Store;
+
+use crate::arguments::{PaceChoice, RunArguments, SimArguments};
+use crate::errors::Failure;
+use crate::output::Output;
+use crate::place::Place;
+use crate::providers::settings_to_look;
+
+/// Returns the time that people read from a clock on the wall.
+pub(crate) fn wall_now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Reads an infrastructure as its journal says; a new one if there is none.
+pub(crate) fn read_or_new(place: &Place, id: &InfrastructureId) -> Result<Engine, Failure> {
+    match place.look()? {
+        Some(store) if store.infrastructure(id)?.is_some() => read(store, id),
+        _ => Ok(Engine::new(id.clone(), settings_to_look())),
+    }
+}
+
+/// Reads an infrastructure as its journal says.
+pub(crate) fn read(store: Store, id: &InfrastructureId) -> Result<Engine, Failure> {
+    read_shared(&SharedStore::new(store), id)
+}
+
+/// Reads an infrastructure as its journal says, from a store that stays open.
+pub(crate) fn read_shared(store: &SharedStore, id: &InfrastructureId) -> Result<Engine, Failure> {
+    let host = Host {
+        store: store.clone(),
+        providers: BTreeMap::new(),
+        renderer: Arc::new(OccopusRenderer::default()),
+        clock: Clock::real(),
+        parallel: None,
+        seed: 0,
+    };
+    let engine = Session::read(&host, id)?;
+    Ok(Engine::recover(engine.state().clone(), settings_to_look()))
+}
+
+/// Builds the world for a command that changes something.
+pub(crate) fn host(place: &Place, store: Store, run: &RunArguments) -> Result<Arc<Host>, Failure> {
+    let (cloud, clock) = open_sim(place, &run.sim)?;
+    let sim: Arc<dyn Provider> = Arc::new(SimProvider::new(cloud, Arc::new(clock.clone()))?);
+    Ok(Arc::new(Host {
+        store: SharedStore::new(store),
+        providers: BTreeMap::from([(sim.name().to_owned(), sim)]),
+        renderer: Arc::new(OccopusRenderer::default()),
+        clock,
+        parallel: run.parallel,
+        seed: run.sim.seed.unwrap_or(0),
+    }))
+}
+
+/// Opens the simulated cloud and starts the clock that goes on from it.
+fn open_sim(place: &Place, arguments: &SimArguments) -> Result<(SimFiles, Clock), Failure> {
+    let pace = match arguments.pace {
+        PaceChoice::Real => Pace::Real,
+        PaceChoice::Compressed(factor) => Pace::Compressed(factor),
+        PaceChoice::Jump => Pace::Jump,
+    };
+    let mut files = SimFiles::open(&place.sim_directory())?;
+    let anchor = files.anchor()?;
+    let clock = if anchor.cloud <= Timestamp::ZERO {
+        Clock::start(pace, wall_now())
+    } else {
+        Clock::resume(pace, anchor.cloud, anchor.wall)
+    };
+    let before: &SimSettings = files.cloud().settings();
+    let mut wanted = before.clone();
+    if let Some(profile) = arguments
+        .sim_profile
+        .as_deref()
+        .and_then(SimSettings::profile)
+    {
+        wanted = SimSettings {
+            seed: before.seed,
+            quota: before.quota,
+            ..profile
+        };
+    }
+    if let Some(seed) = arguments.seed {
+        wanted.seed = seed;
+    }
+    if wanted != *before {
+        files.intervene(clock.now(), Intervention::SetSettings(Box::new(wanted)))?;
+    }
+    Ok((files, clock))
+}
+
+/// Returns when a run has done its work.
+pub(crate) fn until_settled(run: &RunArguments) -> Until {
+    match run.timeout {
+        Some(span) => Until::SettledWithin(zenekar_base::Millis(
+            u64::try_from(span.as_millis()).unwrap_or(u64::MAX),
+        )),
+        None => Until::Settled,
+    }
+}
+
+/// Runs a future on the small async runtime that only some commands need.
+///
+/// One thread: the engine has one owner, the calls of the simulated cloud are
+/// short, and handing work between threads costs more than it saves.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::internal("cannot start the async runtime").because_of(Some(&error))
+        })?;
+    let result = runtime.block_on(work);
+    // A task that still waits for a provider must not hold the process up.
+    runtime.shutdown_background();
+    result
+}
+
+/// Runs a session, and lets it wind down when the user or the system asks for that.
+pub(crate) async fn drive(
+    session: &mut Session,
+    inputs: Vec<Input>,
+    until: Until,
+    observer: &mut dyn Observer,
+    output: Output,
+) -> Result<Outcome, Failure> {
+    let cancel = cancel_on_signals(output)?;
+    Ok(session.run(inputs, until, cancel, observer).await?)
+}
+
+/// Turns interrupts and requests to terminate into cancellation.
+pub(crate) fn cancel_on_signals(output: Output) -> Result<Cancel, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (handle, cancel) = Cancel::new();
+    let failed = |error: std::io::Error| {
+        Failure::internal("cannot listen for signals").because_of(Some(&error))
+    };
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    tokio::spawn(async move {
+        let mut is_repeated = false;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if !is_repeated && !output.is_json() {
+                output.line("\nstopping: nothing new is started; waiting for answers (interrupt again to stop at once)");
+            }
+            is_repeated = true;
+            handle.cancel();
+        }
+    });
+    Ok(cancel)
+}
