@@ -25,7 +25,7 @@ const VARYING_NAMES: &[&str] = &[
 const TEMPLATE_PATH: &[&str] = &["contextualisation", "context_template"];
 
 /// An implementation with its templates compiled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Compiled {
     resource: Piece,
     context: Context,
@@ -44,7 +44,7 @@ pub(crate) struct Compiled {
     pub(crate) failures: Vec<Failure>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Context {
     None,
     /// A text that is a template as a whole.
@@ -165,6 +165,52 @@ impl Compiled {
             .iter()
             .any(|dependency| !dependency.mappings.is_empty());
         !(VARYING_NAMES.iter().chain(NAMES).any(varies) || has_own_variables || is_connected)
+    }
+
+    /// Renders what is the same for all nodes without variables of their own,
+    /// which mostly is nearly everything.
+    pub(crate) fn settled(
+        &self,
+        implementation: &Implementation,
+        calls: &CallSite<'_>,
+        instance: &InstanceTag,
+        inherited: &SharedValue,
+    ) -> Self {
+        let namespace = Namespace {
+            values: self.values(implementation, calls, instance, inherited),
+            functions: calls,
+        };
+        let open: Vec<&str> = VARYING_NAMES
+            .iter()
+            .chain(NAMES)
+            .chain(&["puppet", "context_variables"])
+            .copied()
+            .collect();
+        let mut names = BTreeSet::new();
+        let mut settle = |piece: &Piece| piece.settle(&namespace, &open, &mut names);
+        let mut settled = self.clone();
+        for piece in [
+            &mut settled.resource,
+            &mut settled.attributes,
+            &mut settled.environment,
+            &mut settled.command,
+            &mut settled.context_variables,
+            &mut settled.config_management,
+        ] {
+            *piece = settle(piece);
+        }
+        settled.context = match &self.context {
+            Context::Mapping(piece) => Context::Mapping(settle(piece)),
+            // Its own rendering also checks what comes out.
+            other => {
+                if let Context::Text(piece) = other {
+                    names.extend(piece.names());
+                }
+                other.clone()
+            }
+        };
+        settled.names = names;
+        settled
     }
 
     /// Renders everything but the health checks.

@@ -49,6 +49,9 @@ struct Entry {
     /// What was compiled, to be sure that it is what is asked for.
     implementation: Implementation,
     compiled: Compiled,
+    /// The same for nodes without variables of their own, with all rendered that
+    /// does not differ between them.
+    settled: OnceLock<Compiled>,
     /// The result, where all instances of all nodes get the same.
     constant: OnceLock<Rendered>,
 }
@@ -59,6 +62,7 @@ impl Entry {
         Self {
             implementation: implementation.clone(),
             compiled,
+            settled: OnceLock::new(),
             constant: OnceLock::new(),
         }
     }
@@ -161,8 +165,18 @@ impl Renderer for OccopusRenderer {
             let calls = call_site(topology, input, false, &undefined);
             refuse(&node.name, &entry.compiled.failures)?;
             let mut findings = Findings::new(&undefined);
-            let performance = entry.compiled.perform(
-                &entry.implementation,
+            let implementation = &entry.implementation;
+            let settle = || {
+                entry
+                    .compiled
+                    .settled(implementation, &calls, input.instance, inherited)
+            };
+            let compiled = match &node.variables {
+                Value::Null => entry.settled.get_or_init(settle),
+                _ => &entry.compiled,
+            };
+            let performance = compiled.perform(
+                implementation,
                 &calls,
                 input.instance,
                 inherited,

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use zenekar_base::Value;
 use zenekar_document::{plain_value, reads_as_text};
@@ -85,12 +86,12 @@ pub(crate) enum Reading {
 }
 
 /// Compiled data.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Piece {
     /// Data without templates.
     Fixed(Value),
     /// A text with a template.
-    Text(Box<TextPiece>),
+    Text(Arc<TextPiece>),
     /// A list with templates in it.
     List(Vec<Piece>),
     /// A mapping with templates in it; keys can be templates too.
@@ -98,10 +99,10 @@ pub(crate) enum Piece {
 }
 
 /// The key of a member of a mapping.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct KeyPiece {
     name: String,
-    template: Option<Box<TextPiece>>,
+    template: Option<Arc<TextPiece>>,
 }
 
 /// A template within data.
@@ -145,7 +146,7 @@ impl Compiler {
     fn compile(&mut self, value: &Value, reading: Reading) -> Piece {
         match value {
             Value::String(text) => match self.text(text, reading) {
-                Some(piece) => Piece::Text(Box::new(piece)),
+                Some(piece) => Piece::Text(Arc::new(piece)),
                 None => Piece::Fixed(value.clone()),
             },
             Value::List(items) => {
@@ -164,7 +165,7 @@ impl Compiler {
                 let pieces: Vec<(KeyPiece, Piece)> = entries
                     .iter()
                     .map(|(key, member)| {
-                        let template = self.text(key, reading).map(Box::new);
+                        let template = self.text(key, reading).map(Arc::new);
                         let piece = self.within(Step::Key(key.clone()), member, reading);
                         (
                             KeyPiece {
@@ -241,6 +242,70 @@ impl Piece {
     /// Says whether rendering gives the same every time.
     pub(crate) fn is_fixed(&self) -> bool {
         matches!(self, Self::Fixed(_))
+    }
+
+    /// Renders the texts that read none of the `open` names, and gathers what the others read.
+    pub(crate) fn settle(
+        &self,
+        namespace: &Namespace<'_>,
+        open: &[&str],
+        names: &mut BTreeSet<String>,
+    ) -> Self {
+        match self {
+            Self::Fixed(_) => self.clone(),
+            Self::Text(text) => {
+                let reads = text.template.undeclared();
+                if !open.iter().any(|name| reads.contains(*name))
+                    && let Ok(value) = text.render(namespace)
+                {
+                    return Self::Fixed(value);
+                }
+                names.extend(reads.iter().cloned());
+                self.clone()
+            }
+            Self::List(items) => {
+                let settled = items.iter().map(|item| item.settle(namespace, open, names));
+                let settled: Vec<Self> = settled.collect();
+                let values: Option<Vec<Value>> = settled.iter().map(Self::fixed_value).collect();
+                values.map_or(Self::List(settled), |values| {
+                    Self::Fixed(Value::List(values))
+                })
+            }
+            Self::Map(entries) => {
+                let mut settled = Vec::with_capacity(entries.len());
+                for (key, member) in entries {
+                    if let Some(template) = &key.template {
+                        names.extend(template.template.undeclared().iter().cloned());
+                    }
+                    settled.push((key.clone(), member.settle(namespace, open, names)));
+                }
+                let values: Option<Vec<(String, Value)>> = settled
+                    .iter()
+                    .map(|(key, member)| match key.template {
+                        None => Some((key.name.clone(), member.fixed_value()?)),
+                        Some(_) => None,
+                    })
+                    .collect();
+                values.map_or(Self::Map(settled), |values| Self::Fixed(Value::Map(values)))
+            }
+        }
+    }
+
+    /// Names what a text reads.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        let text = match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        };
+        text.into_iter()
+            .flat_map(|text| text.template.undeclared().iter().cloned())
+    }
+
+    fn fixed_value(&self) -> Option<Value> {
+        match self {
+            Self::Fixed(value) => Some(value.clone()),
+            _ => None,
+        }
     }
 
     /// Renders; what fails is among the findings and null in the result.

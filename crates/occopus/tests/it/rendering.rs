@@ -320,3 +320,43 @@ fn one_renderer_serves_several_topologies() {
         }
     }
 }
+
+#[test]
+fn nodes_of_one_definition_differ_where_they_should() {
+    let text = "user_id: tester
+infra_name: demo
+variables: { port: 1, host: one }
+nodes:
+  - { name: a, type: same }
+  - { name: b, type: same, variables: { port: 2 } }
+  - { name: c, type: same }
+'node_def:same':
+  - resource: { type: sim }
+    contextualisation:
+      type: cloudinit
+      context_template:
+        runcmd: ['{{variables.host}}:{{variables.port}}', 'on {{name}}', '{{node_id}}']
+";
+    let topology = topology_of(text);
+    let renderer = OccopusRenderer::new();
+    let infrastructure = InfrastructureId::new("i");
+    let render = |node, instance: &str| {
+        let instance = InstanceTag::new(instance);
+        let input = RenderInput {
+            infrastructure: &infrastructure,
+            node: NodeIndex(node),
+            candidate: 0,
+            instance: &instance,
+            given: &[],
+        };
+        let rendered = renderer.render(&topology, &input).expect("renderable");
+        rendered
+            .user_data
+            .expect("user-data")
+            .replace("#cloud-config\nruncmd:\n", "")
+    };
+    assert_eq!(render(0, "x"), "- one:1\n- on a\n- x");
+    assert_eq!(render(2, "y"), "- one:1\n- on c\n- y");
+    assert_eq!(render(1, "z"), "- one:2\n- on b\n- z");
+    assert_eq!(render(0, "w"), "- one:1\n- on a\n- w");
+}
