@@ -8,7 +8,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use zenekar_base::{
-    Addresses, CallId, Capabilities, ErrorClass, GivenNode, InfrastructureId, InstanceKey, InstanceTag, ProviderError, ResourceId, Timestamp, Token,
+    Addresses, CallId, Capabilities, ErrorClass, GivenNode, InfrastructureId, InstanceKey,
+    InstanceTag, ProviderError, ResourceId, Timestamp, Token,
 };
 use zenekar_engine::{Call, Engine, Operation, Response, Scope, SharedTopology};
 use zenekar_model::{NodeIndex, RenderError, RenderInput, Rendered, Renderer};
@@ -62,12 +63,20 @@ impl Subject {
     }
 
     fn render(&self, capabilities: &Capabilities) -> Result<Rendered, ProviderError> {
-        let rendered = self.renderer.render(&self.topology, &self.input()).map_err(|error| invalid(&error))?;
+        let rendered = self
+            .renderer
+            .render(&self.topology, &self.input())
+            .map_err(|error| invalid(&error))?;
         let size = rendered.user_data.as_ref().map_or(0, String::len) as u64;
         match capabilities.user_data_bytes_max {
             Some(limit) if size > limit => {
-                let provider = self.topology.candidate(self.node, self.candidate as usize).map_or("", |candidate| &candidate.provider);
-                let message = format!("the user-data has {size} bytes, but provider `{provider}` accepts at most {limit}");
+                let provider = self
+                    .topology
+                    .candidate(self.node, self.candidate as usize)
+                    .map_or("", |candidate| &candidate.provider);
+                let message = format!(
+                    "the user-data has {size} bytes, but provider `{provider}` accepts at most {limit}"
+                );
                 Err(ProviderError::new(ErrorClass::Invalid, message))
             }
             _ => Ok(rendered),
@@ -81,51 +90,138 @@ fn invalid(error: &RenderError) -> ProviderError {
 
 /// Makes a call ready to start, with the state of the engine that asked for it.
 pub(crate) fn prepare(host: &Host, engine: &Engine, call: Call) -> PreparedCall {
-    let Call { id, provider: name, deadline, operation } = call;
-    let changes = !matches!(operation, Operation::Observe { .. } | Operation::Probe { .. });
+    let Call {
+        id,
+        provider: name,
+        deadline,
+        operation,
+    } = call;
+    let changes = !matches!(
+        operation,
+        Operation::Observe { .. } | Operation::Probe { .. }
+    );
     let Some(provider) = host.providers.get(&name).map(Arc::clone) else {
-        let message = format!("there is no provider `{name}` here; `--on` moves nodes to another provider");
+        let message =
+            format!("there is no provider `{name}` here; `--on` moves nodes to another provider");
         let error = ProviderError::new(ErrorClass::Invalid, message);
-        return PreparedCall { id, deadline, changes, work: Box::pin(std::future::ready(Err(error))) };
+        return PreparedCall {
+            id,
+            deadline,
+            changes,
+            work: Box::pin(std::future::ready(Err(error))),
+        };
     };
-    PreparedCall { id, deadline, changes, work: work_of(host, engine, provider, operation) }
+    PreparedCall {
+        id,
+        deadline,
+        changes,
+        work: work_of(host, engine, provider, operation),
+    }
 }
 
-fn work_of(host: &Host, engine: &Engine, provider: Arc<dyn Provider>, operation: Operation) -> Work {
+fn work_of(
+    host: &Host,
+    engine: &Engine,
+    provider: Arc<dyn Provider>,
+    operation: Operation,
+) -> Work {
     let infrastructure = engine.state().infrastructure.clone();
     let subject = |node, candidate, tag: &InstanceTag, given| {
-        let topology = engine.state().intent.as_ref().map(|intent| intent.topology.clone());
-        let topology = topology.ok_or_else(|| ProviderError::new(ErrorClass::Invalid, "the infrastructure has no descriptor"))?;
-        let (renderer, infrastructure) = (Arc::clone(&host.renderer), engine.state().infrastructure.clone());
-        Ok::<_, ProviderError>(Subject { renderer, topology, infrastructure, node, candidate, tag: tag.clone(), given })
+        let topology = engine
+            .state()
+            .intent
+            .as_ref()
+            .map(|intent| intent.topology.clone());
+        let topology = topology.ok_or_else(|| {
+            ProviderError::new(ErrorClass::Invalid, "the infrastructure has no descriptor")
+        })?;
+        let (renderer, infrastructure) = (
+            Arc::clone(&host.renderer),
+            engine.state().infrastructure.clone(),
+        );
+        Ok::<_, ProviderError>(Subject {
+            renderer,
+            topology,
+            infrastructure,
+            node,
+            candidate,
+            tag: tag.clone(),
+            given,
+        })
     };
     match operation {
-        Operation::Create { instance, tag, token, node, candidate, given } => {
-            let name = engine.state().instances.get(&instance).map(|instance| engine.state().instance_name(instance)).unwrap_or_default();
+        Operation::Create {
+            instance,
+            tag,
+            token,
+            node,
+            candidate,
+            given,
+        } => {
+            let name = engine
+                .state()
+                .instances
+                .get(&instance)
+                .map(|instance| engine.state().instance_name(instance))
+                .unwrap_or_default();
             let subject = subject(node, candidate, &tag, given);
             Box::pin(async move { create(&*provider, subject?, token, name).await })
         }
         Operation::Observe { scope } => {
             let scope = match scope {
                 Scope::All => ObserveScope::All,
-                Scope::Instances(instances) => ObserveScope::Resources(instances.into_iter().map(|(_, resource)| resource).collect()),
+                Scope::Instances(instances) => ObserveScope::Resources(
+                    instances
+                        .into_iter()
+                        .map(|(_, resource)| resource)
+                        .collect(),
+                ),
             };
-            Box::pin(async move { provider.observe(infrastructure, scope).await.map(Response::Observed) })
+            Box::pin(async move {
+                provider
+                    .observe(infrastructure, scope)
+                    .await
+                    .map(Response::Observed)
+            })
         }
         Operation::Delete { resource, .. } => Box::pin(async move {
             let deleted = provider.delete(infrastructure, resource).await?;
-            Ok(Response::Deleted { gone: deleted == Deleted::Gone })
+            Ok(Response::Deleted {
+                gone: deleted == Deleted::Gone,
+            })
         }),
-        Operation::Recontextualise { tag, resource, revision, node, candidate, given, .. } => {
+        Operation::Recontextualise {
+            tag,
+            resource,
+            revision,
+            node,
+            candidate,
+            given,
+            ..
+        } => {
             let subject = subject(node, candidate, &tag, given);
             Box::pin(async move {
                 let subject = subject?;
                 let rendered = subject.render(&provider.capabilities())?;
-                let request = RecontextualiseRequest { resource, instance: tag, revision, rendered };
-                provider.recontextualise(infrastructure, request).await.map(|()| Response::Recontextualised)
+                let request = RecontextualiseRequest {
+                    resource,
+                    instance: tag,
+                    revision,
+                    rendered,
+                };
+                provider
+                    .recontextualise(infrastructure, request)
+                    .await
+                    .map(|()| Response::Recontextualised)
             })
         }
-        Operation::Probe { instance, tag, resource, node, candidate } => {
+        Operation::Probe {
+            instance,
+            tag,
+            resource,
+            node,
+            candidate,
+        } => {
             let (given, addresses) = known_of(engine, instance);
             let subject = subject(node, candidate, &tag, given);
             Box::pin(async move { probe(&*provider, subject?, resource, addresses).await })
@@ -136,20 +232,42 @@ fn work_of(host: &Host, engine: &Engine, provider: Arc<dyn Provider>, operation:
 /// Returns what an instance was given and where it can be reached.
 fn known_of(engine: &Engine, key: InstanceKey) -> (Arc<Vec<GivenNode>>, Addresses) {
     let state = engine.state();
-    let Some(instance) = state.instances.get(&key) else { return Default::default() };
-    let given = instance.given.and_then(|set| state.given.get(&set)).map(|(nodes, _)| Arc::clone(nodes));
+    let Some(instance) = state.instances.get(&key) else {
+        return Default::default();
+    };
+    let given = instance
+        .given
+        .and_then(|set| state.given.get(&set))
+        .map(|(nodes, _)| Arc::clone(nodes));
     (given.unwrap_or_default(), instance.addresses.clone())
 }
 
 async fn create(provider: &dyn Provider, subject: Subject, token: Token, name: String) -> Answer {
     let rendered = subject.render(&provider.capabilities())?;
-    let request = CreateRequest { infrastructure: subject.infrastructure, instance: subject.tag, token, name, rendered };
+    let request = CreateRequest {
+        infrastructure: subject.infrastructure,
+        instance: subject.tag,
+        token,
+        name,
+        rendered,
+    };
     provider.create(request).await.map(Response::Created)
 }
 
-async fn probe(provider: &dyn Provider, subject: Subject, resource: ResourceId, addresses: Addresses) -> Answer {
-    let spec = subject.renderer.probes(&subject.topology, &subject.input(), &addresses).map_err(|error| invalid(&error))?;
-    provider.probe(subject.infrastructure, resource, spec).await.map(Response::Probed)
+async fn probe(
+    provider: &dyn Provider,
+    subject: Subject,
+    resource: ResourceId,
+    addresses: Addresses,
+) -> Answer {
+    let spec = subject
+        .renderer
+        .probes(&subject.topology, &subject.input(), &addresses)
+        .map_err(|error| invalid(&error))?;
+    provider
+        .probe(subject.infrastructure, resource, spec)
+        .await
+        .map(Response::Probed)
 }
 
 /// The calls in flight of one session.
@@ -171,7 +289,14 @@ struct Flight {
 impl Flights {
     pub(crate) fn new(clock: Clock) -> Self {
         let (sender, receiver) = mpsc::channel(COMPLETIONS_QUEUED_MAX);
-        Self { clock, calls: BTreeMap::new(), deadlines: BTreeSet::new(), changing: 0, sender, receiver }
+        Self {
+            clock,
+            calls: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            changing: 0,
+            sender,
+            receiver,
+        }
     }
 
     /// Returns how many calls in flight change something.
@@ -181,16 +306,34 @@ impl Flights {
 
     /// Starts a call on a task of its own.
     pub(crate) fn start(&mut self, call: PreparedCall) {
-        let PreparedCall { id, deadline, changes, work } = call;
+        let PreparedCall {
+            id,
+            deadline,
+            changes,
+            work,
+        } = call;
         let (sender, participant) = (self.sender.clone(), self.clock.participate());
         let task = tokio::spawn(async move {
             let answer = work.await;
             // Who does not listen any more does not need the answer.
-            let _ = sender.send(Completion { call: id, answer, _participant: participant }).await;
+            let _ = sender
+                .send(Completion {
+                    call: id,
+                    answer,
+                    _participant: participant,
+                })
+                .await;
         });
         self.deadlines.insert((deadline, id));
         self.changing += usize::from(changes);
-        self.calls.insert(id, Flight { task: task.abort_handle(), deadline, changes });
+        self.calls.insert(
+            id,
+            Flight {
+                task: task.abort_handle(),
+                deadline,
+                changes,
+            },
+        );
     }
 
     /// Waits for answers, and takes what there is up to a bound.
@@ -229,7 +372,12 @@ impl Flights {
 
     /// Gives up the calls that change nothing.
     pub(crate) fn drop_looks(&mut self) {
-        let looks: Vec<CallId> = self.calls.iter().filter(|(_, flight)| !flight.changes).map(|(id, _)| *id).collect();
+        let looks: Vec<CallId> = self
+            .calls
+            .iter()
+            .filter(|(_, flight)| !flight.changes)
+            .map(|(id, _)| *id)
+            .collect();
         for id in looks {
             if let Some(flight) = self.calls.get(&id) {
                 flight.task.abort();

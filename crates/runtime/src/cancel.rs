@@ -24,7 +24,11 @@ impl CancelHandle {
     /// answers of calls in flight; the second time it stops at once.
     pub fn cancel(&self) {
         self.sender.send_modify(|urgency| {
-            *urgency = if *urgency == Urgency::None { Urgency::Soon } else { Urgency::Now };
+            *urgency = if *urgency == Urgency::None {
+                Urgency::Soon
+            } else {
+                Urgency::Now
+            };
         });
     }
 }
@@ -41,13 +45,22 @@ impl Cancel {
     /// Makes both sides.
     pub fn new() -> (CancelHandle, Self) {
         let (sender, receiver) = watch::channel(Urgency::None);
-        (CancelHandle { sender }, Self { receiver, _sender: None })
+        (
+            CancelHandle { sender },
+            Self {
+                receiver,
+                _sender: None,
+            },
+        )
     }
 
     /// Returns one that is never used.
     pub fn never() -> Self {
         let (sender, receiver) = watch::channel(Urgency::None);
-        Self { receiver, _sender: Some(sender) }
+        Self {
+            receiver,
+            _sender: Some(sender),
+        }
     }
 
     /// Waits until the urgency is at least `urgency`; for ever if all handles are dropped.

@@ -29,10 +29,9 @@ impl Pace {
     /// Returns the seconds per second of real time; `None` where real time does not matter.
     fn factor(self) -> Option<f64> {
         match self {
-            Self::Real => Some(1.0),
             Self::Compressed(factor) if factor.is_finite() && factor > 0.0 => Some(factor),
-            // No sensible wish: as slow as is safe for everybody.
-            Self::Compressed(_) => Some(1.0),
+            // Where the factor is no sensible wish, the pace that is safe for everybody.
+            Self::Real | Self::Compressed(_) => Some(1.0),
             Self::Jump => None,
         }
     }
@@ -62,23 +61,43 @@ struct State {
 
 impl fmt::Debug for Clock {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Clock").field("pace", &self.shared.pace).field("now", &self.now()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Clock")
+            .field("pace", &self.shared.pace)
+            .field("now", &self.now())
+            .finish_non_exhaustive()
     }
 }
 
 impl Clock {
     /// Starts a clock at `anchor`.
     pub fn start(pace: Pace, anchor: Timestamp) -> Self {
-        let state = State { base: anchor, started: Instant::now(), busy: 0, next_sleeper: 0, sleepers: BTreeMap::new() };
-        Self { shared: Arc::new(Shared { pace, state: Mutex::new(state) }) }
+        let state = State {
+            base: anchor,
+            started: Instant::now(),
+            busy: 0,
+            next_sleeper: 0,
+            sleepers: BTreeMap::new(),
+        };
+        Self {
+            shared: Arc::new(Shared {
+                pace,
+                state: Mutex::new(state),
+            }),
+        }
     }
 
     /// Starts a clock that goes on from a simulated world that was last seen
     /// at `last`, when the wall clock showed `seen_at`. The world went on
     /// meanwhile, but for one that jumps.
     pub fn resume(pace: Pace, last: Timestamp, seen_at: SystemTime) -> Self {
-        let passed = SystemTime::now().duration_since(seen_at).unwrap_or(Duration::ZERO).min(RESUME_GAP_MAX);
-        let anchor = pace.factor().map_or(last, |factor| last + scaled(passed, factor));
+        let passed = SystemTime::now()
+            .duration_since(seen_at)
+            .unwrap_or(Duration::ZERO)
+            .min(RESUME_GAP_MAX);
+        let anchor = pace
+            .factor()
+            .map_or(last, |factor| last + scaled(passed, factor));
         Self::start(pace, anchor)
     }
 
@@ -103,7 +122,7 @@ impl Clock {
         let mut state = self.shared.state();
         let now = self.shared.now(&state);
         if now < at {
-            state.base = state.base + at.since(now);
+            state.base += at.since(now);
             let due = state.take_due(at);
             drop(state);
             due.into_iter().for_each(Waker::wake);
@@ -114,7 +133,9 @@ impl Clock {
     /// participant does something other than sleeping.
     pub fn participate(&self) -> Participant {
         self.shared.state().busy += 1;
-        Participant { clock: self.clone() }
+        Participant {
+            clock: self.clone(),
+        }
     }
 
     /// Returns how many participants do something other than sleeping.
@@ -126,7 +147,11 @@ impl Clock {
     /// of which sleeps once at a time.
     pub fn sleep_until(&self, at: Timestamp) -> Sleep {
         match self.shared.pace.factor() {
-            None => Sleep(Kind::Jump(JumpSleep { shared: Arc::clone(&self.shared), at, registered: None })),
+            None => Sleep(Kind::Jump(JumpSleep {
+                shared: Arc::clone(&self.shared),
+                at,
+                registered: None,
+            })),
             Some(factor) => Sleep(Kind::Timer(Box::pin(sleep_real(self.clone(), at, factor)))),
         }
     }
@@ -139,7 +164,11 @@ impl SimClock for Clock {
 
     fn sleep_until(&self, at: Timestamp) -> BoxFuture<'_> {
         match self.shared.pace.factor() {
-            None => Box::pin(JumpSleep { shared: Arc::clone(&self.shared), at, registered: None }),
+            None => Box::pin(JumpSleep {
+                shared: Arc::clone(&self.shared),
+                at,
+                registered: None,
+            }),
             Some(factor) => Box::pin(sleep_real(self.clone(), at, factor)),
         }
     }
@@ -159,11 +188,18 @@ async fn sleep_real(clock: Clock, at: Timestamp, factor: f64) {
 /// Returns the wall clock's time. Only for what people and other processes
 /// read: leases, lists.
 pub(crate) fn wall_now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "casts of floats saturate; spans here are far below 2^52 ms")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "casts of floats saturate; spans here are far below 2^52 ms"
+)]
 fn scaled(span: Duration, factor: f64) -> Millis {
     Millis((span.as_micros() as f64 / 1000.0 * factor) as u64)
 }
@@ -209,7 +245,12 @@ impl State {
 /// Rounds up to the grid of a jumping clock.
 fn on_grid(at: Timestamp) -> Timestamp {
     let grid = i64::try_from(JUMP_GRID.0).expect("the grid is a small constant");
-    Timestamp(at.0.saturating_add(grid - 1).div_euclid(grid).saturating_mul(grid).max(at.0))
+    Timestamp(
+        at.0.saturating_add(grid - 1)
+            .div_euclid(grid)
+            .saturating_mul(grid)
+            .max(at.0),
+    )
 }
 
 /// The part of somebody in the time of a clock, as long as it lives.
@@ -269,7 +310,9 @@ impl Future for JumpSleep {
             None => {
                 let number = state.next_sleeper;
                 state.next_sleeper += 1;
-                state.sleepers.insert((this.at, number), context.waker().clone());
+                state
+                    .sleepers
+                    .insert((this.at, number), context.waker().clone());
                 state.busy -= 1;
                 let due = state.jump();
                 let is_due = !state.sleepers.contains_key(&(this.at, number));

@@ -16,7 +16,9 @@ static READ_ENVIRONMENT: Once = Once::new();
 /// Arms the hook if the environment asks for it.
 pub(crate) fn arm() {
     READ_ENVIRONMENT.call_once(|| {
-        let crash_at = std::env::var("ZENEKAR_TEST_CRASH_AT").ok().and_then(|text| text.parse().ok());
+        let crash_at = std::env::var("ZENEKAR_TEST_CRASH_AT")
+            .ok()
+            .and_then(|text| text.parse().ok());
         if crash_at.is_some() || std::env::var_os("ZENEKAR_TEST_CRASH_LOG").is_some() {
             CRASH_AT.store(crash_at.unwrap_or(u64::MAX), Ordering::Relaxed);
             IS_ARMED.store(true, Ordering::Relaxed);
@@ -26,7 +28,9 @@ pub(crate) fn arm() {
 
 /// Marks a boundary; costs one relaxed load when the hook is off.
 pub(crate) fn boundary() {
-    if IS_ARMED.load(Ordering::Relaxed) && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == CRASH_AT.load(Ordering::Relaxed) {
+    if IS_ARMED.load(Ordering::Relaxed)
+        && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == CRASH_AT.load(Ordering::Relaxed)
+    {
         // No destructor runs and nothing is flushed, as with SIGKILL.
         std::process::abort();
     }

@@ -10,7 +10,9 @@ pub enum RuntimeError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The store holds something that this version does not know.
-    #[error("cannot read entry {sequence} of infrastructure `{infrastructure}`: it has format {found}, but this version reads formats up to {supported}")]
+    #[error(
+        "cannot read entry {sequence} of infrastructure `{infrastructure}`: it has format {found}, but this version reads formats up to {supported}"
+    )]
     NewerFormat {
         /// Whose journal it is.
         infrastructure: InfrastructureId,
@@ -68,7 +70,9 @@ impl RuntimeError {
         match self {
             Self::Store(error) => error.hint(),
             Self::NewerFormat { .. } => Some("use the newer version of `zenekar`".to_owned()),
-            Self::Malformed { .. } => Some("run `zenekar state check` to see whether the state is damaged".to_owned()),
+            Self::Malformed { .. } => {
+                Some("run `zenekar state check` to see whether the state is damaged".to_owned())
+            }
             Self::Encode { .. } | Self::Thread { .. } | Self::WriterGone { .. } => None,
             Self::SessionOver { .. } => Some("repeat the command".to_owned()),
         }

@@ -22,7 +22,10 @@ pub struct SharedStore {
 impl SharedStore {
     /// Shares a store.
     pub fn new(store: Store) -> Self {
-        Self { store: Arc::new(Mutex::new(store)), requests: Arc::default() }
+        Self {
+            store: Arc::new(Mutex::new(store)),
+            requests: Arc::default(),
+        }
     }
 
     pub(crate) fn local_requests(&self) -> u64 {
@@ -60,7 +63,15 @@ pub struct Host {
 impl Host {
     /// Returns what an engine is told about this world.
     pub fn engine_settings(&self) -> Settings {
-        let capabilities = self.providers.iter().map(|(name, provider)| (name.clone(), provider.capabilities())).collect();
-        Settings { capabilities, calls_in_flight_max: self.parallel, seed: self.seed }
+        let capabilities = self
+            .providers
+            .iter()
+            .map(|(name, provider)| (name.clone(), provider.capabilities()))
+            .collect();
+        Settings {
+            capabilities,
+            calls_in_flight_max: self.parallel,
+            seed: self.seed,
+        }
     }
 }

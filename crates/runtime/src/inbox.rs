@@ -43,7 +43,9 @@ impl InboxRequest {
     }
 
     fn payload(&self) -> Result<Vec<u8>, RuntimeError> {
-        let Self::Scale(changes) = self else { return Ok(Vec::new()) };
+        let Self::Scale(changes) = self else {
+            return Ok(Vec::new());
+        };
         let stored: Vec<StoredChange> = changes
             .iter()
             .map(|change| match change.clone() {
@@ -52,7 +54,10 @@ impl InboxRequest {
                 ScalingChange::Remove { instance } => StoredChange::Remove { instance },
             })
             .collect();
-        serde_json::to_vec(&stored).map_err(|source| RuntimeError::Encode { what: "a scaling request", source })
+        serde_json::to_vec(&stored).map_err(|source| RuntimeError::Encode {
+            what: "a scaling request",
+            source,
+        })
     }
 }
 
@@ -60,7 +65,8 @@ impl InboxRequest {
 pub(crate) fn input_of(row: &RequestRow) -> Result<Input, String> {
     match row.kind.as_str() {
         "scale" => {
-            let stored: Vec<StoredChange> = serde_json::from_slice(&row.payload).map_err(|error| format!("refused: not a scaling request: {error}"))?;
+            let stored: Vec<StoredChange> = serde_json::from_slice(&row.payload)
+                .map_err(|error| format!("refused: not a scaling request: {error}"))?;
             let changes = stored
                 .into_iter()
                 .map(|change| match change {
@@ -69,19 +75,31 @@ pub(crate) fn input_of(row: &RequestRow) -> Result<Input, String> {
                     StoredChange::Remove { instance } => ScalingChange::Remove { instance },
                 })
                 .collect();
-            Ok(Input::Scale(ScalingRequest { request: row.id.clone(), changes }))
+            Ok(Input::Scale(ScalingRequest {
+                request: row.id.clone(),
+                changes,
+            }))
         }
         "teardown" => Ok(Input::Teardown),
         "resume" => Ok(Input::Resume),
-        other => Err(format!("refused: requests of kind `{other}` are not known to the version that leads")),
+        other => Err(format!(
+            "refused: requests of kind `{other}` are not known to the version that leads"
+        )),
     }
 }
 
 /// Puts a request into the inbox of an infrastructure. The process that leads
 /// it applies it exactly once, however often it is submitted.
-pub fn submit(store: &SharedStore, infrastructure: &InfrastructureId, id: &RequestId, request: &InboxRequest) -> Result<(), RuntimeError> {
+pub fn submit(
+    store: &SharedStore,
+    infrastructure: &InfrastructureId,
+    id: &RequestId,
+    request: &InboxRequest,
+) -> Result<(), RuntimeError> {
     let payload = request.payload()?;
-    store.with(|store| store.submit_request(infrastructure, id, request.kind(), &payload, wall_now()))?;
+    store.with(|store| {
+        store.submit_request(infrastructure, id, request.kind(), &payload, wall_now())
+    })?;
     store.count_request();
     Ok(())
 }

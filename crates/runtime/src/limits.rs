@@ -47,10 +47,10 @@ pub const JUMP_GRID: Millis = Millis(10);
 
 /// The longest time that a simulated world is caught up with after a pause: a
 /// wall clock that was set forward does not make it run for years.
-pub const RESUME_GAP_MAX: Duration = Duration::from_secs(24 * 3600);
+pub const RESUME_GAP_MAX: Duration = Duration::from_hours(24);
 
 /// The longest single wait on a timer; longer waits are made of several.
-pub const TIMER_MAX: Duration = Duration::from_secs(24 * 3600);
+pub const TIMER_MAX: Duration = Duration::from_hours(24);
 
 /// How many entries per instance and node make a snapshot pay off, besides the
 /// store's own minimum: writing one costs about as much as replaying so many.

@@ -16,8 +16,9 @@ use crate::error::RuntimeError;
 use crate::host::Host;
 use crate::inbox;
 use crate::limits::{
-    BEAT_INTERVAL, CANCEL_PATIENCE, COMPLETIONS_PER_TURN_MAX, INBOX_INTERVAL, LEASE_RENEW_INTERVAL, LEASE_STALE, LEASE_TTL,
-    SNAPSHOT_AT_CLOSE_ENTRIES, SNAPSHOT_ENTRIES_PER_SUBJECT, VERDICT_INTERVAL, VERDICT_SUBJECTS_PER_INPUT,
+    BEAT_INTERVAL, CANCEL_PATIENCE, COMPLETIONS_PER_TURN_MAX, INBOX_INTERVAL, LEASE_RENEW_INTERVAL,
+    LEASE_STALE, LEASE_TTL, SNAPSHOT_AT_CLOSE_ENTRIES, SNAPSHOT_ENTRIES_PER_SUBJECT,
+    VERDICT_INTERVAL, VERDICT_SUBJECTS_PER_INPUT,
 };
 use crate::observer::Observer;
 use crate::recovery::{self, Recovered};
@@ -81,13 +82,24 @@ impl Session {
     /// Takes the lead of an infrastructure, creating it if it does not exist.
     ///
     /// Fails with [`StoreError::LeaseHeld`] while another living process leads.
-    pub fn lead(host: Arc<Host>, id: &InfrastructureId, name: &str, command: &str) -> Result<Self, RuntimeError> {
+    pub fn lead(
+        host: Arc<Host>,
+        id: &InfrastructureId,
+        name: &str,
+        command: &str,
+    ) -> Result<Self, RuntimeError> {
         crash::arm();
         let holder = HolderInfo::this_process(command);
         let renewed_at = (Instant::now(), wall_now());
         let (lease, recovered) = host.store.with(|store| {
             store.create_infrastructure(id, name, renewed_at.1)?;
-            let lease = store.acquire(id, &holder, renewed_at.1, LEASE_TTL, &HolderInfo::is_alive_here)?;
+            let lease = store.acquire(
+                id,
+                &holder,
+                renewed_at.1,
+                LEASE_TTL,
+                &HolderInfo::is_alive_here,
+            )?;
             match recovery::recover(store, id) {
                 Ok(recovered) => Ok::<_, RuntimeError>((lease, recovered)),
                 Err(error) => {
@@ -97,7 +109,11 @@ impl Session {
                 }
             }
         })?;
-        let Recovered { state, last_sequence, entries_since_snapshot } = recovered;
+        let Recovered {
+            state,
+            last_sequence,
+            entries_since_snapshot,
+        } = recovered;
         let engine = Engine::recover(state, host.engine_settings());
         host.clock.advance_to(engine.now());
         Ok(Self {
@@ -140,12 +156,23 @@ impl Session {
     ///
     /// After an error or a cancellation the session can only be closed: what
     /// is missing is found again by the next one.
-    pub async fn run(&mut self, inputs: Vec<Input>, until: Until, cancel: Cancel, observer: &mut dyn Observer) -> Result<Outcome, RuntimeError> {
+    pub async fn run(
+        &mut self,
+        inputs: Vec<Input>,
+        until: Until,
+        cancel: Cancel,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, RuntimeError> {
         if self.is_over {
-            return Err(RuntimeError::SessionOver { infrastructure: self.engine.state().infrastructure.clone() });
+            return Err(RuntimeError::SessionOver {
+                infrastructure: self.engine.state().infrastructure.clone(),
+            });
         }
         let result = self.work(inputs, until, cancel, observer).await;
-        if !matches!(result, Ok(Outcome::Converged | Outcome::Blocked(_) | Outcome::Refused(_) | Outcome::TimedOut)) {
+        if !matches!(
+            result,
+            Ok(Outcome::Converged | Outcome::Blocked(_) | Outcome::Refused(_) | Outcome::TimedOut)
+        ) {
             self.is_over = true;
         }
         if result.is_err() {
@@ -154,7 +181,13 @@ impl Session {
         result
     }
 
-    async fn work(&mut self, inputs: Vec<Input>, until: Until, mut cancel: Cancel, observer: &mut dyn Observer) -> Result<Outcome, RuntimeError> {
+    async fn work(
+        &mut self,
+        inputs: Vec<Input>,
+        until: Until,
+        mut cancel: Cancel,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, RuntimeError> {
         let clock = self.host.clock.clone();
         let _participant = clock.participate();
         let started_at = clock.now();
@@ -165,7 +198,9 @@ impl Session {
         self.verdict_at = None;
         let mut refusal = None;
         for input in inputs {
-            let reaction = self.turn.handle(&self.host, &mut self.engine, started_at, input)?;
+            let reaction = self
+                .turn
+                .handle(&self.host, &mut self.engine, started_at, input)?;
             refusal = refusal.or(reaction.refusal);
         }
         let mut beat = tokio::time::interval(BEAT_INTERVAL);
@@ -179,7 +214,11 @@ impl Session {
             if let Some(outcome) = self.outcome(until, ends_at) {
                 return Ok(outcome);
             }
-            let deadline = self.engine.next_deadline().unwrap_or(Timestamp::MAX).min(ends_at);
+            let deadline = self
+                .engine
+                .next_deadline()
+                .unwrap_or(Timestamp::MAX)
+                .min(ends_at);
             let woken = tokio::select! {
                 biased;
                 () = cancel.reached(Urgency::Soon) => Woken::Cancel,
@@ -211,7 +250,9 @@ impl Session {
         for _ in 0..GATHER_YIELDS_MAX {
             self.flights.more_answers(answers, COMPLETIONS_PER_TURN_MAX);
             // This session and the answers at hand are what is left.
-            if answers.len() >= COMPLETIONS_PER_TURN_MAX || self.host.clock.busy() <= answers.len() + 1 {
+            if answers.len() >= COMPLETIONS_PER_TURN_MAX
+                || self.host.clock.busy() <= answers.len() + 1
+            {
                 return;
             }
             tokio::task::yield_now().await;
@@ -224,17 +265,34 @@ impl Session {
         for Completion { call, answer, .. } in answers.drain(..) {
             crash::boundary();
             self.flights.landed(call);
-            self.turn.handle(&self.host, &mut self.engine, now, Input::Completion { call, result: answer })?;
+            self.turn.handle(
+                &self.host,
+                &mut self.engine,
+                now,
+                Input::Completion {
+                    call,
+                    result: answer,
+                },
+            )?;
         }
-        if self.engine.next_deadline().is_some_and(|deadline| deadline <= now) {
-            self.turn.handle(&self.host, &mut self.engine, now, Input::Tick)?;
+        if self
+            .engine
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.turn
+                .handle(&self.host, &mut self.engine, now, Input::Tick)?;
         }
         self.flights.drop_overdue(now);
         Ok(())
     }
 
     /// Makes everything of the turn durable, then starts its calls.
-    async fn commit(&mut self, observer: &mut dyn Observer, may_start: bool) -> Result<(), RuntimeError> {
+    async fn commit(
+        &mut self,
+        observer: &mut dyn Observer,
+        may_start: bool,
+    ) -> Result<(), RuntimeError> {
         self.inputs_since_verdict += std::mem::take(&mut self.turn.inputs);
         if !self.turn.pages.is_empty() {
             self.append().await?;
@@ -285,7 +343,8 @@ impl Session {
     async fn snapshot_if_due(&mut self) -> Result<(), RuntimeError> {
         let state = self.engine.state();
         let subjects = (state.instances.len() + state.nodes.len()) as u64;
-        let is_due = Store::snapshot_due(self.entries_since_snapshot) && self.entries_since_snapshot >= subjects * SNAPSHOT_ENTRIES_PER_SUBJECT;
+        let is_due = Store::snapshot_due(self.entries_since_snapshot)
+            && self.entries_since_snapshot >= subjects * SNAPSHOT_ENTRIES_PER_SUBJECT;
         if !is_due {
             return Ok(());
         }
@@ -294,10 +353,19 @@ impl Session {
         check_snapshot(self.writer.call(work).await?)
     }
 
-    fn snapshot_work(&self) -> impl FnOnce(&mut Store) -> Result<(), RuntimeError> + Send + 'static {
-        let (snapshot, lease, sequence) = (Snapshot::from(self.engine.state()), self.lease.clone(), self.last_sequence);
+    fn snapshot_work(
+        &self,
+    ) -> impl FnOnce(&mut Store) -> Result<(), RuntimeError> + Send + 'static {
+        let (snapshot, lease, sequence) = (
+            Snapshot::from(self.engine.state()),
+            self.lease.clone(),
+            self.last_sequence,
+        );
         move |store| {
-            let payload = serde_json::to_vec(&snapshot).map_err(|source| RuntimeError::Encode { what: "a snapshot", source })?;
+            let payload = serde_json::to_vec(&snapshot).map_err(|source| RuntimeError::Encode {
+                what: "a snapshot",
+                source,
+            })?;
             Ok(store.write_snapshot(&lease, sequence, SNAPSHOT_VERSION, &payload)?)
         }
     }
@@ -317,7 +385,9 @@ impl Session {
         let state = self.engine.state();
         let subjects = state.instances.len() + state.nodes.len();
         let is_due = self.inputs_since_verdict * VERDICT_SUBJECTS_PER_INPUT >= subjects
-            || self.verdict_at.is_none_or(|at| now.since(at) >= VERDICT_INTERVAL);
+            || self
+                .verdict_at
+                .is_none_or(|at| now.since(at) >= VERDICT_INTERVAL);
         if !is_due {
             return None;
         }
@@ -331,7 +401,10 @@ impl Session {
     /// Does what is not urgent: the lease, the inbox.
     async fn keep_house(&mut self) -> Result<(), RuntimeError> {
         self.renew_if_older_than(LEASE_RENEW_INTERVAL).await?;
-        if self.inbox_polled_at.is_none_or(|at| at.elapsed() >= INBOX_INTERVAL) {
+        if self
+            .inbox_polled_at
+            .is_none_or(|at| at.elapsed() >= INBOX_INTERVAL)
+        {
             self.inbox_polled_at = Some(Instant::now());
             self.poll_inbox().await?;
         }
@@ -346,13 +419,20 @@ impl Session {
             return Ok(());
         }
         let (lease, now) = (self.lease.clone(), (Instant::now(), wall_now()));
-        match self.writer.call(move |store| store.renew(&lease, now.1)).await? {
+        match self
+            .writer
+            .call(move |store| store.renew(&lease, now.1))
+            .await?
+        {
             Ok(()) => {
                 self.renewed_at = now;
                 Ok(())
             }
             // Tried again soon; nothing is lost while the lease lasts.
-            Err(error) if !matches!(error, StoreError::Fenced { .. }) && instant.elapsed() < LEASE_STALE => {
+            Err(error)
+                if !matches!(error, StoreError::Fenced { .. })
+                    && instant.elapsed() < LEASE_STALE =>
+            {
                 drop(error);
                 Ok(())
             }
@@ -371,7 +451,9 @@ impl Session {
             }
             Ok::<_, StoreError>(Some((current, store.pending_requests(&id, 0)?)))
         });
-        let Some((current, requests)) = found.await?? else { return Ok(()) };
+        let Some((current, requests)) = found.await?? else {
+            return Ok(());
+        };
         self.inbox_seen = Some(current);
         let now = self.host.clock.now();
         for row in requests {
@@ -391,7 +473,11 @@ impl Session {
     }
 
     /// Starts nothing more and waits a little for answers, so that less is unknown.
-    async fn wind_down(&mut self, cancel: &mut Cancel, observer: &mut dyn Observer) -> Result<(), RuntimeError> {
+    async fn wind_down(
+        &mut self,
+        cancel: &mut Cancel,
+        observer: &mut dyn Observer,
+    ) -> Result<(), RuntimeError> {
         let clock = self.host.clock.clone();
         self.flights.drop_looks();
         let patience = tokio::time::sleep(CANCEL_PATIENCE);
@@ -415,7 +501,8 @@ impl Session {
     /// Ends the session: writes a snapshot if it pays off and gives the lease back.
     pub fn close(mut self) -> Result<(), RuntimeError> {
         self.flights.drop_all();
-        let snapshot = if !self.is_over && self.entries_since_snapshot >= SNAPSHOT_AT_CLOSE_ENTRIES {
+        let snapshot = if !self.is_over && self.entries_since_snapshot >= SNAPSHOT_AT_CLOSE_ENTRIES
+        {
             let work = self.snapshot_work();
             check_snapshot(self.writer.call_blocking(work)?)
         } else {
@@ -423,7 +510,9 @@ impl Session {
         };
         self.is_released = true;
         let lease = self.lease.clone();
-        let released = self.writer.call_blocking(move |store| store.release(lease))?;
+        let released = self
+            .writer
+            .call_blocking(move |store| store.release(lease))?;
         crash::write_log();
         snapshot?;
         Ok(released?)

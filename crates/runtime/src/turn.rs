@@ -58,7 +58,14 @@ impl Pages {
                 payload: &self.bytes[entry.payload.clone()],
             })
             .collect();
-        let applied: Vec<_> = self.applied.iter().map(|(number, outcome)| Applied { number: *number, outcome }).collect();
+        let applied: Vec<_> = self
+            .applied
+            .iter()
+            .map(|(number, outcome)| Applied {
+                number: *number,
+                outcome,
+            })
+            .collect();
         // Requests are marked with the last part: if a part before fails, they
         // are applied again, and the engine knows them by their ids.
         let last_part = entries.len().saturating_sub(1) / APPEND_ENTRIES_MAX * APPEND_ENTRIES_MAX;
@@ -88,7 +95,13 @@ pub(crate) struct Turn {
 
 impl Turn {
     /// Hands an input to the engine and takes all that it gives.
-    pub(crate) fn handle(&mut self, host: &Host, engine: &mut Engine, now: Timestamp, input: Input) -> Result<Reaction, RuntimeError> {
+    pub(crate) fn handle(
+        &mut self,
+        host: &Host,
+        engine: &mut Engine,
+        now: Timestamp,
+        input: Input,
+    ) -> Result<Reaction, RuntimeError> {
         engine.handle(now, input);
         self.inputs += 1;
         let mut reaction = Reaction::default();

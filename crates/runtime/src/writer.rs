@@ -22,7 +22,10 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(store: SharedStore, infrastructure: InfrastructureId) -> Result<Self, RuntimeError> {
+    pub(crate) fn start(
+        store: SharedStore,
+        infrastructure: InfrastructureId,
+    ) -> Result<Self, RuntimeError> {
         // The session hands in one piece of work at a time, so the queue stays short.
         let (sender, receiver) = mpsc::channel::<Job>();
         let work = move || {
@@ -30,12 +33,21 @@ impl Writer {
                 store.with(job);
             }
         };
-        let thread = thread::Builder::new().name("zenekar-journal".to_owned()).spawn(work).map_err(|source| RuntimeError::Thread { source })?;
-        Ok(Self { infrastructure, jobs: Some(sender), thread: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("zenekar-journal".to_owned())
+            .spawn(work)
+            .map_err(|source| RuntimeError::Thread { source })?;
+        Ok(Self {
+            infrastructure,
+            jobs: Some(sender),
+            thread: Some(thread),
+        })
     }
 
     fn gone(&self) -> RuntimeError {
-        RuntimeError::WriterGone { infrastructure: self.infrastructure.clone() }
+        RuntimeError::WriterGone {
+            infrastructure: self.infrastructure.clone(),
+        }
     }
 
     fn submit(&self, job: Job) -> Result<(), RuntimeError> {
@@ -44,7 +56,10 @@ impl Writer {
     }
 
     /// Does something with the store and waits for the result.
-    pub(crate) async fn call<T: Send + 'static>(&self, work: impl FnOnce(&mut Store) -> T + Send + 'static) -> Result<T, RuntimeError> {
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> T + Send + 'static,
+    ) -> Result<T, RuntimeError> {
         let (sender, receiver) = oneshot::channel();
         // Who does not wait any more does not need the result.
         self.submit(Box::new(move |store| drop(sender.send(work(store)))))?;
@@ -52,7 +67,10 @@ impl Writer {
     }
 
     /// Does something with the store and blocks until it is done.
-    pub(crate) fn call_blocking<T: Send + 'static>(&self, work: impl FnOnce(&mut Store) -> T + Send + 'static) -> Result<T, RuntimeError> {
+    pub(crate) fn call_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Store) -> T + Send + 'static,
+    ) -> Result<T, RuntimeError> {
         let (sender, receiver) = mpsc::channel();
         self.submit(Box::new(move |store| drop(sender.send(work(store)))))?;
         receiver.recv().map_err(|_| self.gone())

@@ -1,0 +1,13 @@
+//! Whole sessions against the simulated cloud, in jumping time.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something fails"
+)]
+
+mod clock;
+mod failures;
+mod inbox;
+mod lives;
+mod recovery;
+mod world;
