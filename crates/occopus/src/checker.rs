@@ -47,10 +47,11 @@ impl Checker {
     /// Returns the findings in the order in which people read them: by file and place.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         self.diagnostics.sort_by_key(|diagnostic| {
-            diagnostic
+            let place = diagnostic
                 .primary
                 .as_ref()
-                .map(|label| (label.span.file, label.span.start))
+                .map(|label| (label.span.file, label.span.start));
+            (place.is_none(), place)
         });
         self.diagnostics
     }

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-use zenekar_base::{FingerprintBuilder, InfrastructureId};
+use zenekar_base::{FingerprintBuilder, InfrastructureId, Value};
 use zenekar_diagnostics::codes::template as codes;
 use zenekar_diagnostics::{Code, Diagnostic, Span};
 use zenekar_document::View;
@@ -30,6 +30,10 @@ const INFRASTRUCTURE_ID: &str = "00000000-0000-4000-8000-000000000000";
 /// Nodes looked at in search of a way from a node to one that it reads from.
 /// Beyond it, missing dependencies of a huge description are no longer reported.
 const ORDER_STEPS_MAX: usize = 2_000_000;
+
+/// Warnings of a missing order that are listed one by one; nodes of one
+/// definition all share the cause.
+const ORDER_WARNINGS_MAX: usize = 20;
 
 /// What one rehearsal found.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +57,7 @@ pub(crate) fn run(
     let report = Report {
         placed,
         definitions,
-        checker,
+        checker: &mut *checker,
         reported: BTreeSet::new(),
     };
     let results = Stage::new(parts, Some(report), options.allow_host_commands).all();
@@ -64,6 +68,7 @@ pub(crate) fn run(
         }
         store(&mut parts.nodes[position], position, fingerprints, &read);
     }
+    order.finish(checker);
 }
 
 /// Rehearses nodes whose templates are known to be sound, without places.
@@ -114,6 +119,9 @@ struct Stage<'a, 'd> {
     inherited: SharedValue,
     infrastructure: InfrastructureId,
     compiled: Vec<Vec<Option<Compiled>>>,
+    /// The same with all rendered that nodes without variables of their own
+    /// share; only for templates that read other things of the node itself.
+    settled: Vec<Vec<Option<Compiled>>>,
     /// What is known of nodes that have nothing of their own, by definition and implementation.
     common: Vec<Vec<Option<Outcome>>>,
     done: HashMap<Kind, Outcome>,
@@ -137,6 +145,7 @@ impl<'a, 'd> Stage<'a, 'd> {
             inherited: SharedValue::from(scene.variables),
             infrastructure: InfrastructureId::new(INFRASTRUCTURE_ID),
             compiled: slots(scene),
+            settled: slots(scene),
             common: slots(scene),
             done: HashMap::new(),
             exhausting: BTreeSet::new(),
@@ -214,9 +223,6 @@ impl<'a, 'd> Stage<'a, 'd> {
         if self.exhausting.contains(&(node.definition, candidate)) {
             return Outcome::default();
         }
-        let Some(compiled) = &self.compiled[node.definition as usize][candidate as usize] else {
-            return Outcome::default();
-        };
         let (undefined, record) = (Cell::new(false), RefCell::default());
         let calls = CallSite {
             scene: self.scene,
@@ -231,6 +237,16 @@ impl<'a, 'd> Stage<'a, 'd> {
             allow_host_commands: self.allow_host_commands,
         };
         let own = placeholder(&format!("instance of {}", implementation.provider));
+        let (definition, at) = (node.definition as usize, candidate as usize);
+        let Some(full) = &self.compiled[definition][at] else {
+            return Outcome::default();
+        };
+        let compiled = if node.variables == Value::Null && full.varies_with(node) {
+            let settle = || full.settled(implementation, &calls, &own.instance, &self.inherited);
+            self.settled[definition][at].get_or_insert_with(settle)
+        } else {
+            full
+        };
         let mut findings = Findings::new(&undefined);
         let performance = compiled.perform(
             implementation,
@@ -446,6 +462,7 @@ fn unquoted_call(text: &str) -> Option<Range<usize>> {
 /// Checks that nodes are up before their addresses are read.
 struct Order {
     steps_left: usize,
+    warnings: usize,
     /// For each node the search that saw it last.
     seen: Vec<u32>,
     search: u32,
@@ -455,6 +472,7 @@ impl Order {
     fn new(parts: &TopologyParts) -> Self {
         Self {
             steps_left: ORDER_STEPS_MAX,
+            warnings: 0,
             seen: vec![0; parts.nodes.len()],
             search: 0,
         }
@@ -512,7 +530,22 @@ impl Order {
                     node.name
                 ))
             };
-            checker.report(diagnostic.at(placed.name_span));
+            self.warnings += 1;
+            if self.warnings <= ORDER_WARNINGS_MAX {
+                checker.report(diagnostic.at(placed.name_span));
+            }
+        }
+    }
+
+    /// Reports how many warnings were left out.
+    fn finish(&self, checker: &mut Checker) {
+        if let Some(more) = self
+            .warnings
+            .checked_sub(ORDER_WARNINGS_MAX)
+            .filter(|more| *more > 0)
+        {
+            let message = format!("{more} more addresses are read without an order");
+            checker.report(Diagnostic::warning(&codes::NO_ORDER, message));
         }
     }
 

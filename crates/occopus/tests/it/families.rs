@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use zenekar_base::Value;
-use zenekar_model::{AddressChange, NodeFingerprint, NodeIndex, Topology, UpdateLimits};
-use zenekar_occopus::LoadOptions;
+use zenekar_base::{GivenNode, InfrastructureId, InstanceTag, Value};
+use zenekar_model::{
+    AddressChange, NodeFingerprint, NodeIndex, RenderInput, Renderer, Topology, UpdateLimits,
+};
+use zenekar_occopus::{LoadOptions, OccopusRenderer};
 
 use crate::support::{Files, PLAIN, load_one, topology_of};
 
@@ -127,6 +129,21 @@ fn a_topology_survives_being_stored() {
     let text = serde_json::to_string(&topology).expect("writable");
     let stored: Topology = serde_json::from_str(&text).expect("readable");
     assert_eq!(stored, topology);
+    // It needs no file any more: what it renders is the same.
+    let infrastructure = InfrastructureId::new("i");
+    let instance = InstanceTag::new("n");
+    for node in topology.indices() {
+        let given: Vec<GivenNode> = Vec::new();
+        let input = RenderInput {
+            infrastructure: &infrastructure,
+            node,
+            candidate: 0,
+            instance: &instance,
+            given: &given,
+        };
+        let render = |topology| OccopusRenderer::new().render(topology, &input);
+        assert_eq!(render(&stored), render(&topology));
+    }
 }
 
 /// The same shop, written differently.
@@ -309,6 +326,27 @@ fn definitions_are_found_where_the_tutorials_have_them() {
         ..LoadOptions::default()
     };
     assert!(files.load_with(&options).0.topology.is_some());
+}
+
+#[test]
+fn ten_thousand_nodes_with_one_fault_are_reported_in_a_few_lines() {
+    let nodes: Vec<String> = (0..10_000)
+        .map(|number| format!("- {{name: n{number}, type: reads}}\n"))
+        .collect();
+    let nodes = nodes.concat();
+    let text = format!(
+        "user_id: a\ninfra_name: demo\nnodes:\n- {{name: db, type: plain}}\n{nodes}{PLAIN}'node_def:reads':\n- resource: {{type: sim}}\n  contextualisation:\n    type: cloudinit\n    context_template:\n      runcmd: ['ping {{{{getip(\"db\")}}}} from {{{{name}}}}']\n"
+    );
+    let (loaded, findings) = load_one(&text);
+    assert_eq!(loaded.diagnostics.len(), 21, "{findings}");
+    assert!(
+        findings.contains("9980 more addresses are read without an order"),
+        "{findings}"
+    );
+    assert_eq!(
+        loaded.topology.expect("warnings only").nodes().len(),
+        10_001
+    );
 }
 
 fn edit() -> impl Strategy<Value = (usize, usize, String)> {
