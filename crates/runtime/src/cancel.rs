@@ -63,6 +63,10 @@ impl Cancel {
         }
     }
 
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.receiver.borrow() > Urgency::None
+    }
+
     /// Waits until the urgency is at least `urgency`; for ever if all handles are dropped.
     pub(crate) async fn reached(&mut self, urgency: Urgency) {
         if self.receiver.wait_for(|now| *now >= urgency).await.is_err() {

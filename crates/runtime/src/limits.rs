@@ -59,12 +59,12 @@ pub const SNAPSHOT_ENTRIES_PER_SUBJECT: u64 = 4;
 /// Entries since the last snapshot from which on one is written at close.
 pub const SNAPSHOT_AT_CLOSE_ENTRIES: u64 = 500;
 
-/// Looking for causes that block everything costs time in proportion to the
-/// instances, so it is done once per so many inputs per instance…
-pub const VERDICT_SUBJECTS_PER_INPUT: usize = 8;
+/// Looking for causes that block everything takes time in proportion to the
+/// instances, so it is done once per as many inputs, or after this span…
+pub const VERDICT_INTERVAL_MIN: Millis = Millis::from_secs(1);
 
-/// …or once per this span of time.
-pub const VERDICT_INTERVAL: Millis = Millis::from_secs(5);
+/// …and one millisecond more per so many instances and nodes.
+pub const VERDICT_SUBJECTS_PER_MS: u64 = 2;
 
 /// Entries that are read from a journal at once.
 pub const READ_ENTRIES_MAX: usize = 10_000;

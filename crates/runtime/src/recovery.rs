@@ -14,6 +14,8 @@ pub(crate) struct Recovered {
     pub(crate) state: State,
     pub(crate) last_sequence: u64,
     pub(crate) entries_since_snapshot: u64,
+    /// What is damaged and was not needed.
+    pub(crate) problems: Vec<String>,
 }
 
 /// Loads the newest snapshot and applies the entries after it.
@@ -25,7 +27,7 @@ pub(crate) fn recover(
         snapshot,
         entries,
         last_sequence,
-        ..
+        problems,
     } = store.load(infrastructure)?;
     let mut state = match snapshot {
         None => State::new(infrastructure.clone()),
@@ -54,6 +56,7 @@ pub(crate) fn recover(
         state,
         last_sequence,
         entries_since_snapshot: entries.len() as u64,
+        problems,
     })
 }
 

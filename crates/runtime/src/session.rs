@@ -18,7 +18,7 @@ use crate::inbox;
 use crate::limits::{
     BEAT_INTERVAL, CANCEL_PATIENCE, COMPLETIONS_PER_TURN_MAX, INBOX_INTERVAL, LEASE_RENEW_INTERVAL,
     LEASE_STALE, LEASE_TTL, SNAPSHOT_AT_CLOSE_ENTRIES, SNAPSHOT_ENTRIES_PER_SUBJECT,
-    VERDICT_INTERVAL, VERDICT_SUBJECTS_PER_INPUT,
+    VERDICT_INTERVAL_MIN, VERDICT_SUBJECTS_PER_MS,
 };
 use crate::observer::Observer;
 use crate::recovery::{self, Recovered};
@@ -66,6 +66,7 @@ pub struct Session {
     inbox_polled_at: Option<Instant>,
     inputs_since_verdict: usize,
     verdict_at: Option<Timestamp>,
+    problems: Vec<String>,
     is_over: bool,
     is_released: bool,
 }
@@ -113,6 +114,7 @@ impl Session {
             state,
             last_sequence,
             entries_since_snapshot,
+            problems,
         } = recovered;
         let engine = Engine::recover(state, host.engine_settings());
         host.clock.advance_to(engine.now());
@@ -130,6 +132,7 @@ impl Session {
             inbox_polled_at: None,
             inputs_since_verdict: 0,
             verdict_at: None,
+            problems,
             is_over: false,
             is_released: false,
         })
@@ -144,6 +147,12 @@ impl Session {
     /// Returns the engine, to look at.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Returns what was found damaged in the store and could be done without:
+    /// worth telling, and no reason to stop.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
     }
 
     /// Returns how many calls that change something were not answered yet.
@@ -207,18 +216,15 @@ impl Session {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut answers: Vec<Completion> = Vec::new();
         loop {
-            self.commit(observer, refusal.is_none()).await?;
+            let may_start = refusal.is_none() && !cancel.is_requested();
+            self.commit(observer, may_start).await?;
             if let Some(reason) = refusal.take() {
                 return Ok(Outcome::Refused(reason));
             }
             if let Some(outcome) = self.outcome(until, ends_at) {
                 return Ok(outcome);
             }
-            let deadline = self
-                .engine
-                .next_deadline()
-                .unwrap_or(Timestamp::MAX)
-                .min(ends_at);
+            let deadline = self.wake_at(until).min(ends_at);
             let woken = tokio::select! {
                 biased;
                 () = cancel.reached(Urgency::Soon) => Woken::Cancel,
@@ -239,6 +245,17 @@ impl Session {
             }
             self.handle_answers(&mut answers)?;
         }
+    }
+
+    /// Returns when something is to be done even if nothing happens before.
+    fn wake_at(&self, until: Until) -> Timestamp {
+        let verdict = self.verdict_due_at().filter(|_| until != Until::Forever);
+        let engine = self.engine.next_deadline();
+        engine
+            .into_iter()
+            .chain(verdict)
+            .min()
+            .unwrap_or(Timestamp::MAX)
     }
 
     /// Lets all whose time came at the same jump get done, so that one durable
@@ -341,8 +358,7 @@ impl Session {
     }
 
     async fn snapshot_if_due(&mut self) -> Result<(), RuntimeError> {
-        let state = self.engine.state();
-        let subjects = (state.instances.len() + state.nodes.len()) as u64;
+        let subjects = self.subjects() as u64;
         let is_due = Store::snapshot_due(self.entries_since_snapshot)
             && self.entries_since_snapshot >= subjects * SNAPSHOT_ENTRIES_PER_SUBJECT;
         if !is_due {
@@ -382,12 +398,8 @@ impl Session {
         if now >= ends_at {
             return Some(Outcome::TimedOut);
         }
-        let state = self.engine.state();
-        let subjects = state.instances.len() + state.nodes.len();
-        let is_due = self.inputs_since_verdict * VERDICT_SUBJECTS_PER_INPUT >= subjects
-            || self
-                .verdict_at
-                .is_none_or(|at| now.since(at) >= VERDICT_INTERVAL);
+        let is_due = self.inputs_since_verdict >= self.subjects()
+            || self.verdict_due_at().is_some_and(|at| at <= now);
         if !is_due {
             return None;
         }
@@ -396,6 +408,24 @@ impl Session {
             Verdict::Blocked(causes) => Some(Outcome::Blocked(causes)),
             Verdict::Converged | Verdict::Working => None,
         }
+    }
+
+    fn subjects(&self) -> usize {
+        let state = self.engine.state();
+        state.instances.len() + state.nodes.len()
+    }
+
+    /// Returns when it is worth looking whether nothing can be done any more;
+    /// `None` if nothing has happened since the last look.
+    fn verdict_due_at(&self) -> Option<Timestamp> {
+        if self.inputs_since_verdict == 0 {
+            return None;
+        }
+        let more = Millis(self.subjects() as u64 / VERDICT_SUBJECTS_PER_MS);
+        Some(
+            self.verdict_at
+                .map_or(Timestamp::ZERO, |at| at + VERDICT_INTERVAL_MIN + more),
+        )
     }
 
     /// Does what is not urgent: the lease, the inbox.

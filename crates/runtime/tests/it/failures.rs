@@ -11,7 +11,7 @@ use zenekar_provider::{
     Call, CreateRequest, Deleted, ObserveScope, Provider, RecontextualiseRequest,
 };
 use zenekar_runtime::{
-    Cancel, Observer, Outcome, RuntimeError, Session, SharedStore, Silent, Until,
+    Cancel, Observer, Outcome, Pace, RuntimeError, Session, SharedStore, Silent, Until,
 };
 use zenekar_store::{HolderInfo, StoreError, StoreOptions};
 
@@ -146,10 +146,13 @@ fn a_full_disk_starts_no_call_and_loses_nothing() {
     let world = World::new();
     let roles = [role("worker", 400, 400, &[])];
     block_on(async {
-        let host = world.host_with(StoreOptions {
-            bytes_max: Some(180_000),
-            ..StoreOptions::read_write()
-        });
+        let host = world.host_with(
+            StoreOptions {
+                bytes_max: Some(180_000),
+                ..StoreOptions::read_write()
+            },
+            Pace::Jump,
+        );
         let mut session = Session::lead(Arc::new(host), &id(), ID, "test").unwrap();
         let error = session
             .run(

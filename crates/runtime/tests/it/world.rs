@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -147,7 +147,8 @@ pub(crate) fn three_tiers() -> Arc<Topology> {
 }
 
 pub(crate) struct World {
-    directory: TempDir,
+    directory: PathBuf,
+    _owned: Option<TempDir>,
 }
 
 impl World {
@@ -156,27 +157,42 @@ impl World {
     }
 
     pub(crate) fn with_settings(settings: Settings) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        SimFiles::open(&directory.path().join("cloud"))
+        let owned = tempfile::tempdir().unwrap();
+        SimFiles::open(&owned.path().join("cloud"))
             .unwrap()
             .reset(zenekar_base::Timestamp::ZERO, settings)
             .unwrap();
-        Self { directory }
+        Self {
+            directory: owned.path().to_owned(),
+            _owned: Some(owned),
+        }
+    }
+
+    /// The world of another process.
+    pub(crate) fn of_another(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            _owned: None,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
+        &self.directory
     }
 
     /// What a new process would have: another connection, another clock.
     pub(crate) fn host(&self) -> Host {
-        self.host_with(StoreOptions::read_write())
+        self.host_with(StoreOptions::read_write(), Pace::Jump)
     }
 
-    pub(crate) fn host_with(&self, options: StoreOptions) -> Host {
+    pub(crate) fn host_at(&self, pace: Pace) -> Host {
+        self.host_with(StoreOptions::read_write(), pace)
+    }
+
+    pub(crate) fn host_with(&self, options: StoreOptions, pace: Pace) -> Host {
         let files = SimFiles::open(&self.path().join("cloud")).unwrap();
         let anchor = files.anchor().unwrap();
-        let clock = Clock::resume(Pace::Jump, anchor.cloud, anchor.wall);
+        let clock = Clock::resume(pace, anchor.cloud, anchor.wall);
         let sim: Arc<dyn Provider> =
             Arc::new(SimProvider::new(files, Arc::new(clock.clone())).unwrap());
         Host {
@@ -191,9 +207,17 @@ impl World {
 
     /// One whole command: leads, runs, closes.
     pub(crate) async fn run(&self, inputs: Vec<Input>) -> Result<Outcome, RuntimeError> {
+        self.run_observed(inputs, &mut Silent).await
+    }
+
+    pub(crate) async fn run_observed(
+        &self,
+        inputs: Vec<Input>,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, RuntimeError> {
         let mut session = Session::lead(Arc::new(self.host()), &id(), ID, "test")?;
         let outcome = session
-            .run(inputs, Until::Settled, Cancel::never(), &mut Silent)
+            .run(inputs, Until::Settled, Cancel::never(), observer)
             .await?;
         session.close()?;
         Ok(outcome)
