@@ -62,21 +62,30 @@ pub fn load(path: &Path, options: &LoadOptions, sources: &mut SourceMap) -> Load
     let mut files = vec![path.to_path_buf()];
     let mut documents = Vec::new();
     for file in definition_files(path, &main.document, options) {
-        let root = if file.starts_with(&project.root)
-            || project.root == Path::new(".") && file.is_relative()
-        {
-            project.clone()
-        } else {
-            Project {
-                root: find::folder_of(&file).to_path_buf(),
-            }
-        };
+        let root = project_of(&file, &project);
         let loaded = load_file_in(&root, &file, &options.limits, sources);
         checker.report_all(loaded.diagnostics);
         documents.push(loaded.document);
         files.push(file);
     }
     assemble(&main.document, &documents, files, options, checker)
+}
+
+/// Returns the folder that includes of a file with definitions must not leave:
+/// the description's, unless the file was given from elsewhere.
+fn project_of(file: &Path, project: &Project) -> Project {
+    // What does not exist is reported when it is read.
+    let is_inside = match (file.canonicalize(), project.root.canonicalize()) {
+        (Ok(file), Ok(root)) => file.starts_with(root),
+        _ => false,
+    };
+    if is_inside {
+        project.clone()
+    } else {
+        Project {
+            root: find::folder_of(file).to_path_buf(),
+        }
+    }
 }
 
 /// Loads a description that is not a file; it holds its node definitions itself.

@@ -86,16 +86,9 @@ fn store(
     read: &BTreeSet<u32>,
 ) {
     node.fingerprints = fingerprints;
-    let is_foreign = |other: &&u32| {
-        **other as usize != position
-            && node
-                .dependencies
-                .iter()
-                .all(|dependency| dependency.on.0 != **other)
-    };
     node.references = read
         .iter()
-        .filter(is_foreign)
+        .filter(|other| **other as usize != position)
         .map(|other| NodeIndex(*other))
         .collect();
 }

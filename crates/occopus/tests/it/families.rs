@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use zenekar_base::{GivenNode, InfrastructureId, InstanceTag, Value};
+use zenekar_diagnostics::SourceMap;
 use zenekar_model::{
     AddressChange, NodeFingerprint, NodeIndex, RenderInput, Renderer, Topology, UpdateLimits,
 };
-use zenekar_occopus::{LoadOptions, OccopusRenderer};
+use zenekar_occopus::{LoadOptions, OccopusRenderer, load};
 
 use crate::support::{Files, PLAIN, load_one, topology_of};
 
@@ -326,6 +327,33 @@ fn definitions_are_found_where_the_tutorials_have_them() {
         ..LoadOptions::default()
     };
     assert!(files.load_with(&options).0.topology.is_some());
+}
+
+#[test]
+fn definitions_from_elsewhere_include_from_their_own_folder() {
+    let files = Files::new(&[
+        (
+            "project/infra.yaml",
+            "user_id: a\ninfra_name: demo\nnodes:\n  - name: web\n    type: web\n",
+        ),
+        (
+            "shared/types.yaml",
+            "'node_def:web':\n  - resource: { type: sim }\n    contextualisation:\n      type: cloudinit\n      context_template: !text_import\n        url: file://init.sh\n",
+        ),
+        ("shared/init.sh", "#!/bin/sh\n"),
+    ]);
+    let mut sources = SourceMap::new();
+    let options = LoadOptions {
+        definitions: vec![files.path().join("project/../shared/types.yaml")],
+        ..LoadOptions::default()
+    };
+    let loaded = load(
+        &files.path().join("project/infra.yaml"),
+        &options,
+        &mut sources,
+    );
+    assert_eq!(loaded.diagnostics, []);
+    assert!(loaded.topology.is_some());
 }
 
 #[test]
