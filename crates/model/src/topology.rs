@@ -231,7 +231,7 @@ pub struct Node {
     pub scaling: Value,
     /// What it waits for, in the order of the descriptor, without duplicates.
     pub dependencies: Vec<Dependency>,
-    /// Nodes whose addresses its templates read, besides the dependencies.
+    /// Nodes whose addresses its templates read, whether it waits for them or not.
     pub references: Vec<NodeIndex>,
     /// How it is updated.
     pub update: UpdateLimits,
