@@ -1,7 +1,7 @@
 //! Durable life cycles on the simulated cloud, in jumping time.
 //!
-//! `cargo bench -p zenekar-runtime --bench life_cycles [-- INSTANCES…]` prints
-//! for each size the processor time of the whole process, life cycles (from
+//! `cargo bench -p zenekar-runtime --bench life_cycles [-- [--compare] INSTANCES…]`
+//! prints for each size the processor time of the whole process, life cycles (from
 //! planned to ready) per second, and the makespan as a ratio to the critical
 //! path of the simulated latencies. Numbers are for reading: nothing fails.
 
@@ -215,7 +215,9 @@ fn main() {
     } else {
         sizes
     };
-    for threads in [1, 2] {
+    // As the command line does it, and for comparison.
+    let both = std::env::args().any(|argument| argument == "--compare");
+    for threads in if both { 1..=2 } else { 1..=1 } {
         println!("{threads} thread(s)");
         for instances in &sizes {
             let runtime = if threads == 1 {

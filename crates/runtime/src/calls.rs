@@ -1,6 +1,6 @@
 //! Calls to providers as tasks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -51,7 +51,42 @@ struct Subject {
     given: Arc<Vec<GivenNode>>,
 }
 
+/// A node of the topology of a call, and how it is realised.
+struct Role {
+    node: NodeIndex,
+    candidate: u32,
+}
+
 impl Subject {
+    fn new(
+        host: &Host,
+        engine: &Engine,
+        role: Role,
+        tag: InstanceTag,
+        given: Arc<Vec<GivenNode>>,
+    ) -> Result<Self, ProviderError> {
+        let intent = engine.state().intent.as_ref();
+        let topology = intent
+            .map(|intent| intent.topology.clone())
+            .ok_or_else(|| {
+                ProviderError::new(ErrorClass::Invalid, "the infrastructure has no descriptor")
+            })?;
+        let Role { node, candidate } = role;
+        let (renderer, infrastructure) = (
+            Arc::clone(&host.renderer),
+            engine.state().infrastructure.clone(),
+        );
+        Ok(Self {
+            renderer,
+            topology,
+            infrastructure,
+            node,
+            candidate,
+            tag,
+            given,
+        })
+    }
+
     fn input(&self) -> RenderInput<'_> {
         RenderInput {
             infrastructure: &self.infrastructure,
@@ -125,30 +160,10 @@ fn work_of(
     provider: Arc<dyn Provider>,
     operation: Operation,
 ) -> Work {
-    let infrastructure = engine.state().infrastructure.clone();
-    let subject = |node, candidate, tag: &InstanceTag, given| {
-        let topology = engine
-            .state()
-            .intent
-            .as_ref()
-            .map(|intent| intent.topology.clone());
-        let topology = topology.ok_or_else(|| {
-            ProviderError::new(ErrorClass::Invalid, "the infrastructure has no descriptor")
-        })?;
-        let (renderer, infrastructure) = (
-            Arc::clone(&host.renderer),
-            engine.state().infrastructure.clone(),
-        );
-        Ok::<_, ProviderError>(Subject {
-            renderer,
-            topology,
-            infrastructure,
-            node,
-            candidate,
-            tag: tag.clone(),
-            given,
-        })
+    let subject = |node, candidate, tag, given| {
+        Subject::new(host, engine, Role { node, candidate }, tag, given)
     };
+    let infrastructure = || engine.state().infrastructure.clone();
     match operation {
         Operation::Create {
             instance,
@@ -158,38 +173,30 @@ fn work_of(
             candidate,
             given,
         } => {
-            let name = engine
-                .state()
-                .instances
-                .get(&instance)
-                .map(|instance| engine.state().instance_name(instance))
+            let state = engine.state();
+            let instance = state.instances.get(&instance);
+            let name = instance
+                .map(|instance| state.instance_name(instance))
                 .unwrap_or_default();
-            let subject = subject(node, candidate, &tag, given);
+            let subject = subject(node, candidate, tag, given);
             Box::pin(async move { create(&*provider, subject?, token, name).await })
         }
         Operation::Observe { scope } => {
-            let scope = match scope {
-                Scope::All => ObserveScope::All,
-                Scope::Instances(instances) => ObserveScope::Resources(
-                    instances
-                        .into_iter()
-                        .map(|(_, resource)| resource)
-                        .collect(),
-                ),
-            };
+            let infrastructure = infrastructure();
             Box::pin(async move {
-                provider
-                    .observe(infrastructure, scope)
-                    .await
-                    .map(Response::Observed)
+                let observed = provider.observe(infrastructure, scope_of(scope)).await;
+                observed.map(Response::Observed)
             })
         }
-        Operation::Delete { resource, .. } => Box::pin(async move {
-            let deleted = provider.delete(infrastructure, resource).await?;
-            Ok(Response::Deleted {
-                gone: deleted == Deleted::Gone,
+        Operation::Delete { resource, .. } => {
+            let infrastructure = infrastructure();
+            Box::pin(async move {
+                let deleted = provider.delete(infrastructure, resource).await?;
+                Ok(Response::Deleted {
+                    gone: deleted == Deleted::Gone,
+                })
             })
-        }),
+        }
         Operation::Recontextualise {
             tag,
             resource,
@@ -199,21 +206,8 @@ fn work_of(
             given,
             ..
         } => {
-            let subject = subject(node, candidate, &tag, given);
-            Box::pin(async move {
-                let subject = subject?;
-                let rendered = subject.render(&provider.capabilities())?;
-                let request = RecontextualiseRequest {
-                    resource,
-                    instance: tag,
-                    revision,
-                    rendered,
-                };
-                provider
-                    .recontextualise(infrastructure, request)
-                    .await
-                    .map(|()| Response::Recontextualised)
-            })
+            let subject = subject(node, candidate, tag, given);
+            Box::pin(async move { recontextualise(&*provider, subject?, resource, revision).await })
         }
         Operation::Probe {
             instance,
@@ -223,8 +217,18 @@ fn work_of(
             candidate,
         } => {
             let (given, addresses) = known_of(engine, instance);
-            let subject = subject(node, candidate, &tag, given);
+            let subject = subject(node, candidate, tag, given);
             Box::pin(async move { probe(&*provider, subject?, resource, addresses).await })
+        }
+    }
+}
+
+fn scope_of(scope: Scope) -> ObserveScope {
+    match scope {
+        Scope::All => ObserveScope::All,
+        Scope::Instances(instances) => {
+            let resources = instances.into_iter().map(|(_, resource)| resource);
+            ObserveScope::Resources(resources.collect())
         }
     }
 }
@@ -254,6 +258,28 @@ async fn create(provider: &dyn Provider, subject: Subject, token: Token, name: S
     provider.create(request).await.map(Response::Created)
 }
 
+async fn recontextualise(
+    provider: &dyn Provider,
+    subject: Subject,
+    resource: ResourceId,
+    revision: u32,
+) -> Answer {
+    let rendered = subject.render(&provider.capabilities())?;
+    let Subject {
+        infrastructure,
+        tag,
+        ..
+    } = subject;
+    let request = RecontextualiseRequest {
+        resource,
+        instance: tag,
+        revision,
+        rendered,
+    };
+    let accepted = provider.recontextualise(infrastructure, request).await;
+    accepted.map(|()| Response::Recontextualised)
+}
+
 async fn probe(
     provider: &dyn Provider,
     subject: Subject,
@@ -274,7 +300,6 @@ async fn probe(
 pub(crate) struct Flights {
     clock: Clock,
     calls: BTreeMap<CallId, Flight>,
-    deadlines: BTreeSet<(Timestamp, CallId)>,
     changing: usize,
     sender: mpsc::Sender<Completion>,
     receiver: mpsc::Receiver<Completion>,
@@ -292,7 +317,6 @@ impl Flights {
         Self {
             clock,
             calls: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
             changing: 0,
             sender,
             receiver,
@@ -324,7 +348,6 @@ impl Flights {
                 })
                 .await;
         });
-        self.deadlines.insert((deadline, id));
         self.changing += usize::from(changes);
         self.calls.insert(
             id,
@@ -353,36 +376,25 @@ impl Flights {
     /// Notes that a call was answered.
     pub(crate) fn landed(&mut self, id: CallId) {
         if let Some(flight) = self.calls.remove(&id) {
-            self.deadlines.remove(&(flight.deadline, id));
             self.changing -= usize::from(flight.changes);
         }
     }
 
     /// Gives up calls that the engine does not wait for any more.
     pub(crate) fn drop_overdue(&mut self, now: Timestamp) {
-        while let Some(&(deadline, id)) = self.deadlines.first()
-            && deadline <= now
-        {
-            if let Some(flight) = self.calls.get(&id) {
-                flight.task.abort();
-            }
-            self.landed(id);
-        }
+        self.drop_if(|flight| flight.deadline <= now);
     }
 
     /// Gives up the calls that change nothing.
     pub(crate) fn drop_looks(&mut self) {
-        let looks: Vec<CallId> = self
-            .calls
-            .iter()
-            .filter(|(_, flight)| !flight.changes)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in looks {
-            if let Some(flight) = self.calls.get(&id) {
-                flight.task.abort();
-            }
-            self.landed(id);
+        self.drop_if(|flight| !flight.changes);
+    }
+
+    fn drop_if(&mut self, is_dropped: impl Fn(&Flight) -> bool) {
+        let dropped = self.calls.extract_if(.., |_, flight| is_dropped(flight));
+        for (_, flight) in dropped {
+            flight.task.abort();
+            self.changing -= usize::from(flight.changes);
         }
     }
 
@@ -391,7 +403,6 @@ impl Flights {
         for flight in std::mem::take(&mut self.calls).into_values() {
             flight.task.abort();
         }
-        self.deadlines.clear();
         self.changing = 0;
     }
 }

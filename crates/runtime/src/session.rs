@@ -216,6 +216,9 @@ impl Session {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut answers: Vec<Completion> = Vec::new();
         loop {
+            // Always ready work must not keep other tasks, such as the one that
+            // listens for Ctrl-C, from running.
+            tokio::task::consume_budget().await;
             let may_start = refusal.is_none() && !cancel.is_requested();
             self.commit(observer, may_start).await?;
             if let Some(reason) = refusal.take() {
@@ -300,7 +303,6 @@ impl Session {
             self.turn
                 .handle(&self.host, &mut self.engine, now, Input::Tick)?;
         }
-        self.flights.drop_overdue(now);
         Ok(())
     }
 
@@ -428,8 +430,9 @@ impl Session {
         )
     }
 
-    /// Does what is not urgent: the lease, the inbox.
+    /// Does what is not urgent: calls that nobody waits for, the lease, the inbox.
     async fn keep_house(&mut self) -> Result<(), RuntimeError> {
+        self.flights.drop_overdue(self.host.clock.now());
         self.renew_if_older_than(LEASE_RENEW_INTERVAL).await?;
         if self
             .inbox_polled_at
@@ -443,9 +446,11 @@ impl Session {
 
     async fn renew_if_older_than(&mut self, age: Duration) -> Result<(), RuntimeError> {
         let (instant, wall) = self.renewed_at;
-        // The wall clock also counts while the machine is suspended.
-        let wall_age = wall_now().since(wall);
-        if instant.elapsed() < age && u128::from(wall_age.0) < age.as_millis() {
+        // The wall clock also counts while the machine is suspended. Where it
+        // was set back, others would take our lease for one from the future.
+        let now = wall_now();
+        let is_young = now >= wall && u128::from(now.since(wall).0) < age.as_millis();
+        if is_young && instant.elapsed() < age {
             return Ok(());
         }
         let (lease, now) = (self.lease.clone(), (Instant::now(), wall_now()));

@@ -112,7 +112,7 @@ fn a_session_that_is_dropped_in_the_middle_leaves_nothing_behind() {
 #[test]
 fn a_snapshot_and_the_rest_of_the_journal_make_the_same_state() {
     let world = World::new();
-    let many = topology(&[role("worker", 1_500, 2_000, &[])]);
+    let many = topology(&[role("worker", 1_100, 2_000, &[])]);
     block_on(async {
         let mut session = Session::lead(Arc::new(world.host()), &id(), ID, "test").unwrap();
         session
@@ -128,10 +128,10 @@ fn a_snapshot_and_the_rest_of_the_journal_make_the_same_state() {
         session.close().unwrap();
         let host = world.host();
         let loaded = host.store.with(|store| store.load(&id())).unwrap();
-        assert!(loaded.snapshot.is_some(), "7,500 facts make a snapshot due");
+        assert!(loaded.snapshot.is_some(), "5,500 facts make a snapshot due");
         assert_eq!(*Session::read(&host, &id()).unwrap().state(), before);
-        world.run(vec![scale("r1", "worker", 1_501)]).await.unwrap();
-        assert_eq!(world.machines().len(), 1_501);
+        world.run(vec![scale("r1", "worker", 1_101)]).await.unwrap();
+        assert_eq!(world.machines().len(), 1_101);
     });
 }
 
