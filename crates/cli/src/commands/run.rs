@@ -10,10 +10,13 @@ use zenekar_runtime::{Host, Outcome, Session, Until};
 use crate::errors::{Failure, exit_of_class, hint_of_class};
 use crate::exit::Exit;
 use crate::output::{Output, SCHEMA_VERSION, counted, grouped};
-use crate::render::plan::{Preview, shorten};
+use crate::render::plan::{Preview, cut};
 use crate::render::progress::Progress;
 use crate::render::status::Tally;
 use crate::world;
+
+/// Characters of a provider's words in an error.
+const MESSAGE_CHARS_MAX: usize = 400;
 
 /// Causes of a standstill that an error lists.
 const CAUSES_LISTED_MAX: usize = 6;
@@ -244,7 +247,7 @@ fn blocked(causes: &[(String, ErrorClass, String)]) -> Failure {
         exit_of_class(*class),
         format!(
             "`{subject}` cannot get further: {} ({class})",
-            shorten(message)
+            cut(message, MESSAGE_CHARS_MAX)
         ),
     );
     for (other, class, message) in causes
@@ -252,7 +255,10 @@ fn blocked(causes: &[(String, ErrorClass, String)]) -> Failure {
         .filter(|(other, ..)| other != subject)
         .take(CAUSES_LISTED_MAX)
     {
-        failure = failure.cause(format!("`{other}`: {} ({class})", shorten(message)));
+        failure = failure.cause(format!(
+            "`{other}`: {} ({class})",
+            cut(message, MESSAGE_CHARS_MAX)
+        ));
     }
     if causes.len() > CAUSES_LISTED_MAX + 1 {
         failure = failure.cause(format!("and {} more", causes.len() - CAUSES_LISTED_MAX - 1));

@@ -215,21 +215,12 @@ impl Preview<'_> {
             .iter()
             .map(|group| {
                 let name = self.engine.state().node(group.node).name.clone();
-                vec![
-                    name,
-                    action_text(group.action, group.steps.len()),
-                    self.instances(group),
-                    group.reason.clone(),
-                ]
-            })
-            .map(|mut row| {
-                if row[2].is_empty() {
-                    row.remove(2);
-                } else {
-                    let named = row.remove(2);
-                    row[2] = format!("{}: {named}", row[2]);
-                }
-                row
+                let action = action_text(group.action, group.steps.len());
+                let action = match self.instances(group) {
+                    none if none.is_empty() => action,
+                    names => format!("{action} ({names})"),
+                };
+                vec![name, action, group.reason.clone()]
             })
             .collect();
         let texts = columns(&rows, 0);
@@ -413,10 +404,15 @@ fn sign(action: Action, paint: Paint) -> String {
     }
 }
 
-/// Cuts a text that is too long for a line.
+/// Cuts a text that is too long for a line of a table.
 pub(crate) fn shorten(text: &str) -> String {
+    cut(text, REASON_CHARS_MAX)
+}
+
+/// Returns the first line of a text, cut to so many characters.
+pub(crate) fn cut(text: &str, chars_max: usize) -> String {
     let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(REASON_CHARS_MAX) {
+    match line.char_indices().nth(chars_max) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
     }

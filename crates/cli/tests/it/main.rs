@@ -1,0 +1,10 @@
+//! Drives the real binary: whole stories, exit codes, wrong arguments, crashes.
+
+mod arguments;
+mod damage;
+mod exit_codes;
+mod help;
+mod json;
+mod kill_sweep;
+mod sandbox;
+mod stories;

@@ -1,0 +1,268 @@
+//! Whole stories, as a person at a terminal lives through them.
+
+use crate::sandbox::{Sandbox, example, run};
+
+const JUMP: [&str; 2] = ["--pace", "jump"];
+
+/// Two nodes, one of which reads the other's address.
+pub(crate) fn pair(sandbox: &Sandbox, greeting: &str, workers: &str, extra: &str) -> String {
+    let text = format!(
+        "infra_name: pair
+user_id: somebody
+nodes:
+  - &store
+    name: store
+    type: store
+    variables: {{greeting: {greeting}}}
+  - &worker
+    name: worker
+    type: worker
+    scaling: {workers}
+{extra}dependencies:
+  - connection: [*worker, *store]
+'node_def:store':
+  - resource: {{type: sim, cores: 1}}
+    contextualisation:
+      type: cloudinit
+      context_template: |
+        #cloud-config
+        runcmd: [echo {{{{variables.greeting}}}}]
+    health_check: {{ports: [80]}}
+'node_def:worker':
+  - resource: {{type: sim, cores: 2}}
+    contextualisation:
+      type: cloudinit
+      context_template: |
+        #cloud-config
+        runcmd: [\"connect {{{{getip('store')}}}}\"]
+"
+    );
+    sandbox.write("pair.yaml", &text).display().to_string()
+}
+
+fn with_jump<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    arguments.iter().copied().chain(JUMP).collect()
+}
+
+#[test]
+fn hello_from_nothing_to_nothing() {
+    let sandbox = Sandbox::new();
+    let file = example("hello");
+    insta::assert_snapshot!("hello_plan", sandbox.ok(&["plan", &file]).filtered());
+    assert!(!sandbox.state().exists(), "looking makes no state");
+    let up = sandbox.ok(&with_jump(&["up", &file, "--yes"]));
+    insta::assert_snapshot!("hello_up", up.filtered());
+    assert_eq!(sandbox.machines(), ["receiver/1", "sender/1"]);
+    insta::assert_snapshot!("hello_status", sandbox.ok(&["status"]).filtered());
+    insta::assert_snapshot!("hello_why", sandbox.ok(&["why", "sender"]).filtered());
+    let again = sandbox.ok(&["plan", &file, "--detailed-exit-code"]);
+    assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
+    let down = sandbox.ok(&with_jump(&["down", "--yes"]));
+    assert!(
+        down.stderr.contains("everything is gone"),
+        "{}",
+        down.stderr
+    );
+    assert!(sandbox.machines().is_empty());
+    sandbox.run(&["status"]).expect(2);
+    assert!(
+        sandbox
+            .ok(&["status", "hello"])
+            .stdout
+            .contains("hello: down")
+    );
+    assert!(
+        sandbox
+            .ok(&["down", "hello", "--yes", "--purge"])
+            .stderr
+            .contains("history")
+    );
+    sandbox.run(&["status", "hello"]).expect(2);
+}
+
+#[test]
+fn three_tiers_scale_heal_and_change() {
+    let sandbox = Sandbox::new();
+    let file = example("three-tier");
+    sandbox.ok(&with_jump(&["up", &file, "--yes"]));
+    assert_eq!(sandbox.machines(), ["app/1", "app/2", "db/1", "lb/1"]);
+    let scaled = sandbox.ok(&with_jump(&["scale", "app=+2"]));
+    assert!(
+        scaled.stderr.contains("4 of 4 ready") || scaled.stderr.contains("6 of 6 instances ready"),
+        "{}",
+        scaled.stderr
+    );
+    assert_eq!(sandbox.machines().len(), 6);
+    let limited = sandbox.ok(&with_jump(&["scale", "three-tier", "app=99"]));
+    assert!(
+        limited.stderr.contains("gets 6 instead of 99"),
+        "{}",
+        limited.stderr
+    );
+    sandbox.ok(&with_jump(&["scale", "app=3", "--remove", "app/1"]));
+    let machines = sandbox.machines();
+    assert!(!machines.contains(&"app/1".to_owned()), "{machines:?}");
+    sandbox.ok(&["sim", "kill", "db/1"]);
+    let healed = sandbox.ok(&with_jump(&["watch", "--once"]));
+    assert!(healed.stderr.contains("db/1"), "{}", healed.stderr);
+    let machines = sandbox.machines();
+    assert!(
+        machines.contains(&"db/2".to_owned()) && !machines.contains(&"db/1".to_owned()),
+        "{machines:?}"
+    );
+    let events = sandbox.ok(&["events", "-n", "0"]).stdout;
+    assert!(events.contains("db/1  broke down"), "{events}");
+    assert!(
+        sandbox
+            .ok(&["why", "db/1"])
+            .stdout
+            .contains("does not exist any more")
+    );
+    sandbox.ok(&with_jump(&["down", "--yes"]));
+    assert!(sandbox.machines().is_empty());
+}
+
+#[test]
+fn an_edited_descriptor_is_a_change_of_the_running_infrastructure() {
+    let sandbox = Sandbox::new();
+    let file = pair(&sandbox, "hello", "{min: 2, max: 5}", "");
+    sandbox.ok(&with_jump(&["up", &file, "--yes"]));
+    pair(&sandbox, "goodbye", "{min: 3, max: 5}", "");
+    insta::assert_snapshot!(
+        "edited_plan",
+        sandbox
+            .run(&["plan", &file, "--detailed-exit-code"])
+            .expect(10)
+            .filtered()
+    );
+    sandbox.ok(&with_jump(&["up", &file, "--yes"]));
+    let machines = sandbox.machines();
+    assert!(
+        machines.contains(&"store/2".to_owned()),
+        "the store was replaced: {machines:?}"
+    );
+    assert_eq!(
+        machines
+            .iter()
+            .filter(|name| name.starts_with("worker/"))
+            .count(),
+        3,
+        "{machines:?}"
+    );
+    let refusing = "    update: {refuse_replacement: true}\n";
+    pair(&sandbox, "goodbye", "{min: 3, max: 5}", refusing);
+    sandbox.ok(&with_jump(&["up", &file, "--yes"]));
+    sandbox.ok(&with_jump(&["down", "--yes", "pair.yaml"]));
+    assert!(sandbox.machines().is_empty());
+}
+
+#[test]
+fn several_infrastructures_live_side_by_side() {
+    let sandbox = Sandbox::new();
+    let file = example("hello");
+    sandbox.ok(&with_jump(&["up", &file, "--yes", "--name", "one"]));
+    sandbox.ok(&with_jump(&["up", &file, "--yes", "--name", "two"]));
+    assert_eq!(sandbox.machines().len(), 4);
+    let which = sandbox.run(&["status"]).expect(2);
+    assert!(which.stderr.contains("`one`, `two`"), "{}", which.stderr);
+    let ambiguous = sandbox.run(&["sim", "kill", "sender/1"]).expect(2);
+    assert!(ambiguous.stderr.contains("can be"), "{}", ambiguous.stderr);
+    sandbox.ok(&with_jump(&["down", "one", "--yes"]));
+    assert!(sandbox.ok(&["status"]).stdout.contains("two: ready"));
+    insta::assert_snapshot!("several_list", sandbox.ok(&["list", "--all"]).filtered());
+}
+
+#[test]
+fn a_request_is_applied_once() {
+    let sandbox = Sandbox::new();
+    let file = pair(&sandbox, "hello", "{min: 1, max: 9}", "");
+    sandbox.ok(&with_jump(&["up", &file, "--yes"]));
+    for _ in 0..3 {
+        sandbox.ok(&with_jump(&["scale", "worker=+2", "--request", "monday"]));
+    }
+    assert_eq!(sandbox.machines().len(), 4);
+    // Stored for whoever leads next, and applied by it.
+    let stored = sandbox.ok(&["scale", "worker=+1", "--request", "tuesday", "--no-wait"]);
+    assert!(stored.stderr.contains("stored"), "{}", stored.stderr);
+    assert_eq!(sandbox.machines().len(), 4);
+}
+
+#[test]
+fn a_foreign_descriptor_is_tried_on_the_simulated_cloud() {
+    let sandbox = Sandbox::new();
+    let text = std::fs::read_to_string(pair(&sandbox, "hello", "{min: 1, max: 2}", ""))
+        .expect("it was written");
+    let foreign = text.replace(
+        "{type: sim, cores: 1}",
+        "{type: ec2, endpoint: e, regionname: r, image_id: i, instance_type: t}",
+    );
+    let file = sandbox
+        .write("foreign.yaml", &foreign)
+        .display()
+        .to_string();
+    insta::assert_snapshot!(
+        "foreign_provider",
+        sandbox.run(&["plan", "foreign.yaml"]).expect(5).filtered()
+    );
+    let up = sandbox.ok(&with_jump(&["up", &file, "--on", "sim", "--yes"]));
+    assert!(
+        up.stderr.contains("could not be carried over to `sim`"),
+        "{}",
+        up.stderr
+    );
+    assert_eq!(sandbox.machines().len(), 2);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let sandbox = Sandbox::new();
+    let mut child = sandbox
+        .command(&["completion", "bash"])
+        .spawn()
+        .expect("the binary was built");
+    drop(child.stdout.take());
+    let status = child.wait().expect("it ends");
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn colour_is_only_used_where_it_is_wanted() {
+    let sandbox = Sandbox::new();
+    let file = example("hello");
+    let has_color = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = sandbox.command(arguments);
+        command.envs(variables.iter().copied());
+        run(command).expect(0).stdout.contains('\u{1b}')
+    };
+    assert!(!has_color(&["plan", &file], &[]));
+    assert!(has_color(&["plan", &file, "--color", "always"], &[]));
+    assert!(has_color(&["plan", &file], &[("CLICOLOR_FORCE", "1")]));
+    assert!(!has_color(
+        &["plan", &file],
+        &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]
+    ));
+    assert!(!has_color(
+        &["plan", &file, "--color", "never"],
+        &[("CLICOLOR_FORCE", "1")]
+    ));
+}
+
+#[test]
+fn a_plan_fits_on_a_screen_at_any_size() {
+    let sandbox = Sandbox::new();
+    let mut text = "infra_name: wide\nuser_id: somebody\nnodes:\n".to_owned();
+    for number in 0..500 {
+        text.push_str(&format!("  - {{name: n{number}, type: t{}}}\n", number % 3));
+    }
+    for kind in 0..3 {
+        text.push_str(&format!(
+            "'node_def:t{kind}':\n  - resource: {{type: sim}}\n"
+        ));
+    }
+    sandbox.write("wide.yaml", &text);
+    let plan = sandbox.ok(&["plan", "wide.yaml"]).stdout;
+    assert!(plan.lines().count() <= 40, "{plan}");
+    assert!(plan.contains("create 500"), "{plan}");
+    let full = sandbox.ok(&["plan", "wide.yaml", "--full"]).stdout;
+    assert!(full.lines().count() > 500);
+}
