@@ -46,7 +46,7 @@ impl Described {
     }
 
     /// Writes the findings for people.
-    pub(crate) fn render(&self, output: &Output, concise: bool) -> String {
+    pub(crate) fn render(&self, output: Output, concise: bool) -> String {
         let diagnostics: &[Diagnostic] = &self.loaded.diagnostics;
         if concise {
             render_concise(diagnostics, &self.sources)
@@ -65,7 +65,7 @@ impl Described {
 /// another provider if that is asked for.
 pub(crate) fn prepare(
     arguments: &DescriptorArguments,
-    output: &Output,
+    output: Output,
 ) -> Result<Topology, Failure> {
     let described = Described::load(arguments);
     if !described.loaded.diagnostics.is_empty() {
@@ -87,7 +87,7 @@ pub(crate) fn prepare(
 }
 
 /// Moves a topology to another provider and tells what could not be carried over.
-pub(crate) fn move_to(topology: &Topology, provider: &str, output: &Output) -> Topology {
+pub(crate) fn move_to(topology: &Topology, provider: &str, output: Output) -> Topology {
     let (moved, lost) = retarget(topology, provider);
     tell_not_carried(&lost, provider, output);
     moved
@@ -105,7 +105,7 @@ pub(crate) fn invalid(file: &Path, errors: usize) -> Failure {
     )
 }
 
-fn tell_not_carried(lost: &[NotCarried], provider: &str, output: &Output) {
+fn tell_not_carried(lost: &[NotCarried], provider: &str, output: Output) {
     if lost.is_empty() {
         return;
     }

@@ -1,5 +1,7 @@
 //! The one place where failures become words, hints and an exit code.
 
+use std::fmt::Write as _;
+
 use std::error::Error;
 use std::io;
 
@@ -107,7 +109,7 @@ impl Failure {
     }
 
     /// Tells the failure on stderr.
-    pub(crate) fn tell(&self, output: &Output) {
+    pub(crate) fn tell(&self, output: Output) {
         let Some(message) = &self.message else { return };
         if output.is_json() {
             let value = json!({
@@ -125,10 +127,10 @@ impl Failure {
         let paint = output.talk_paint;
         let mut text = format!("{} {message}\n", paint.alarm("error:"));
         for cause in &self.causes {
-            text.push_str(&format!("  {} {cause}\n", paint.faint("caused by:")));
+            let _ = writeln!(text, "  {} {cause}", paint.faint("caused by:"));
         }
         for hint in &self.hints {
-            text.push_str(&format!("\n{} {hint}\n", paint.advice("hint:")));
+            let _ = writeln!(text, "\n{} {hint}", paint.advice("hint:"));
         }
         output.talk(&text);
     }

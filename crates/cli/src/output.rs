@@ -129,12 +129,12 @@ impl Output {
     }
 
     /// Says whether programs read the output.
-    pub(crate) fn is_json(&self) -> bool {
+    pub(crate) fn is_json(self) -> bool {
         self.format == Format::Json
     }
 
     /// Says whether a question can be asked.
-    pub(crate) fn can_ask(&self) -> bool {
+    pub(crate) fn can_ask(self) -> bool {
         self.is_talk_terminal && io::stdin().is_terminal()
     }
 
@@ -143,7 +143,7 @@ impl Output {
         clippy::unused_self,
         reason = "all words of a command go through its output"
     )]
-    pub(crate) fn data(&self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn data(self, text: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         stdout
             .write_all(text.as_bytes())
@@ -152,12 +152,12 @@ impl Output {
     }
 
     /// Writes one JSON document to stdout, indented.
-    pub(crate) fn json(&self, value: &Value) -> Result<(), Failure> {
+    pub(crate) fn json(self, value: &Value) -> Result<(), Failure> {
         self.data(&format!("{value:#}\n"))
     }
 
     /// Writes one JSON document on one line to stdout.
-    pub(crate) fn json_line(&self, value: &Value) -> Result<(), Failure> {
+    pub(crate) fn json_line(self, value: &Value) -> Result<(), Failure> {
         self.data(&format!("{value}\n"))
     }
 
@@ -166,7 +166,7 @@ impl Output {
         clippy::unused_self,
         reason = "all words of a command go through its output"
     )]
-    pub(crate) fn talk(&self, text: &str) {
+    pub(crate) fn talk(self, text: &str) {
         let mut stderr = io::stderr().lock();
         let _ = stderr
             .write_all(text.as_bytes())
@@ -174,12 +174,12 @@ impl Output {
     }
 
     /// Writes one line of talk to stderr.
-    pub(crate) fn line(&self, text: &str) {
+    pub(crate) fn line(self, text: &str) {
         self.talk(&format!("{text}\n"));
     }
 
     /// Writes a warning to stderr.
-    pub(crate) fn warn(&self, text: &str) {
+    pub(crate) fn warn(self, text: &str) {
         self.line(&format!("{} {text}", self.talk_paint.notable("warning:")));
     }
 }

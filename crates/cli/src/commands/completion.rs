@@ -7,7 +7,7 @@ use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::Output;
 
-pub(crate) fn run(arguments: &CompletionArguments, output: &Output) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &CompletionArguments, output: Output) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(
         arguments.shell,

@@ -26,7 +26,7 @@ const LEASE_TTL: zenekar_base::Millis = zenekar_base::Millis::from_secs(30);
 pub(crate) fn run(
     arguments: &DownArguments,
     global: &Global,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let place = Place::find(global)?;
     let store = place.change_existing()?;
@@ -48,7 +48,7 @@ pub(crate) fn run(
     })
 }
 
-fn ask(row: &InfrastructureRow, place: &Place, output: &Output) -> Result<(), Failure> {
+fn ask(row: &InfrastructureRow, place: &Place, output: Output) -> Result<(), Failure> {
     let engine = world::read(place.look_at()?, &row.id)?;
     let (changed, plan) = engine.preview(&Input::Teardown)?;
     run::show_preview(&row.id, &changed, &plan, output);
@@ -63,7 +63,7 @@ async fn take_down(
     arguments: &DownArguments,
     row: &InfrastructureRow,
     host: &Arc<Host>,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let session = match Session::lead(Arc::clone(host), &row.id, &row.name, "zenekar down") {
         Ok(session) => session,
@@ -98,7 +98,7 @@ async fn hand_over(
     row: &InfrastructureRow,
     holder: &HolderInfo,
     host: &Arc<Host>,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     submit(
         &host.store,
@@ -138,7 +138,7 @@ fn already_down(
     arguments: &DownArguments,
     row: &InfrastructureRow,
     mut store: Store,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     tell(output, &format!("`{}` is down already", row.id));
     if arguments.purge {
@@ -174,7 +174,7 @@ fn purge(store: &mut Store, row: &InfrastructureRow) -> Result<(), StoreError> {
     store.purge(lease)
 }
 
-fn tell(output: &Output, text: &str) {
+fn tell(output: Output, text: &str) {
     if !output.is_json() {
         output.line(text);
     }

@@ -123,7 +123,7 @@ pub(crate) fn history(
 pub(crate) fn run(
     arguments: &EventsArguments,
     global: &Global,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let store = Place::find(global)?.look_at()?;
     let row = place::find(&store, arguments.infrastructure.infrastructure.as_deref())?;
@@ -143,14 +143,16 @@ pub(crate) fn run(
         text.push_str(&line(happened, output));
     }
     output.data(&text)?;
-    while arguments.follow {
+    if !arguments.follow {
+        return Ok(Exit::Success);
+    }
+    loop {
         std::thread::sleep(LOOK_INTERVAL);
         reader.read(|happened| output.data(&line(&happened, output)))?;
     }
-    Ok(Exit::Success)
 }
 
-fn line(happened: &Happened, output: &Output) -> String {
+fn line(happened: &Happened, output: Output) -> String {
     if output.is_json() {
         format!("{}\n", happened.to_json())
     } else {

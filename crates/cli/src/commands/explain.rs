@@ -8,7 +8,7 @@ use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::{Output, SCHEMA_VERSION};
 
-pub(crate) fn run(arguments: &ExplainArguments, output: &Output) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &ExplainArguments, output: Output) -> Result<Exit, Failure> {
     let wanted = arguments.code.to_ascii_uppercase();
     let Some(code) = codes::find(&wanted) else {
         let failure = Failure::usage(format!("there is no diagnostic code `{}`", arguments.code));

@@ -15,7 +15,7 @@ use crate::world;
 pub(crate) fn run(
     arguments: &ListArguments,
     global: &Global,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let store = Place::find(global)?.look()?;
     let rows = match &store {

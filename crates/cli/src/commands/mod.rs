@@ -34,16 +34,16 @@ pub(crate) fn main() -> Exit {
         Err(error) => return tell_usage(&error),
     };
     let output = Output::new(&arguments.global);
-    match carry_out(arguments, &output) {
+    match carry_out(arguments, output) {
         Ok(exit) => exit,
         Err(failure) => {
-            failure.tell(&output);
+            failure.tell(output);
             failure.exit
         }
     }
 }
 
-fn carry_out(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
+fn carry_out(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
     let global = &arguments.global;
     match &arguments.command {
         Command::Validate(own) => validate::run(own, output),
@@ -87,7 +87,7 @@ fn tell_usage(error: &clap::Error) -> Exit {
                 Some(rest) => Failure::usage(message).hint(rest.trim()),
                 None => Failure::usage(message),
             };
-            failure.tell(&Output::json_only());
+            failure.tell(Output::json_only());
             Exit::Usage
         }
         _ => {

@@ -18,7 +18,7 @@ use crate::world;
 pub(crate) fn run(
     arguments: &PlanArguments,
     global: &Global,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let topology = descriptor::prepare(&arguments.descriptor, output)?;
     providers::check_topology(&topology)?;

@@ -22,7 +22,7 @@ const MESSAGE_CHARS_MAX: usize = 400;
 const CAUSES_LISTED_MAX: usize = 6;
 
 /// Shows on stderr what would be done.
-pub(crate) fn show_preview(id: &InfrastructureId, engine: &Engine, plan: &Plan, output: &Output) {
+pub(crate) fn show_preview(id: &InfrastructureId, engine: &Engine, plan: &Plan, output: Output) {
     if output.is_json() {
         return;
     }
@@ -35,7 +35,7 @@ pub(crate) fn show_preview(id: &InfrastructureId, engine: &Engine, plan: &Plan, 
 }
 
 /// Asks before something is done.
-pub(crate) fn confirm(question: &str, yes: bool, output: &Output) -> Result<(), Failure> {
+pub(crate) fn confirm(question: &str, yes: bool, output: Output) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
@@ -75,18 +75,12 @@ pub(crate) async fn run(
     mut session: Session,
     host: &Host,
     work: Work<'_>,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let started_at = host.clock.now();
-    let mut progress = Progress::new(*output, session.engine(), host.clock.pace(), started_at);
-    let outcome = world::drive(
-        &mut session,
-        work.inputs,
-        work.until,
-        &mut progress,
-        *output,
-    )
-    .await?;
+    let mut progress = Progress::new(output, session.engine(), host.clock.pace(), started_at);
+    let outcome =
+        world::drive(&mut session, work.inputs, work.until, &mut progress, output).await?;
     progress.finish(session.engine());
     let unanswered = session.calls_unanswered();
     let took = progress.elapsed_text(session.engine());
@@ -149,7 +143,7 @@ fn tell_outcome(
     engine: &Engine,
     outcome: &Outcome,
     took: &str,
-    output: &Output,
+    output: Output,
 ) {
     if *outcome != Outcome::Converged {
         return;

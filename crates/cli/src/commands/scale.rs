@@ -32,7 +32,7 @@ enum Wish {
 pub(crate) fn run(
     arguments: &ScaleArguments,
     global: &Global,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let (infrastructure, wishes) = read_wishes(arguments)?;
     let place = Place::find(global)?;
@@ -85,7 +85,7 @@ async fn hand_over(
     request: &RequestId,
     wishes: &[Wish],
     waits: bool,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let engine = world::read_shared(store, id)?;
     let changes = resolve(wishes, &engine, is_repeated(&engine, request))?;
@@ -121,7 +121,7 @@ async fn hand_over(
     }
 }
 
-fn tell(output: &Output, text: &str) {
+fn tell(output: Output, text: &str) {
     if !output.is_json() {
         output.line(text);
     }

@@ -1,5 +1,7 @@
 //! `zenekar sim`: looks at the simulated cloud, and breaks things in it.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 use zenekar_base::{Millis, ResourceId, ResourceState, Timestamp};
 use zenekar_provider_sim::SimFiles;
@@ -14,7 +16,7 @@ use crate::exit::Exit;
 use crate::output::{Output, SCHEMA_VERSION, columns, counted, grouped};
 use crate::place::Place;
 
-pub(crate) fn run(command: &SimCommand, global: &Global, output: &Output) -> Result<Exit, Failure> {
+pub(crate) fn run(command: &SimCommand, global: &Global, output: Output) -> Result<Exit, Failure> {
     let place = Place::find(global)?;
     match command {
         SimCommand::Show(arguments) => show(arguments, &place, output),
@@ -71,7 +73,7 @@ fn open_existing(place: &Place) -> Result<(SimFiles, Timestamp), Failure> {
     open(place)
 }
 
-fn show(arguments: &SimShowArguments, place: &Place, output: &Output) -> Result<Exit, Failure> {
+fn show(arguments: &SimShowArguments, place: &Place, output: Output) -> Result<Exit, Failure> {
     let (mut files, now) = open_existing(place)?;
     let overview = files.overview(now)?;
     let machines: Vec<LedgerEntry> = if arguments.all {
@@ -127,14 +129,15 @@ fn show(arguments: &SimShowArguments, place: &Place, output: &Output) -> Result<
         format!("{}\n", columns(&table, 0).join("\n"))
     };
     let count = |number: u64| grouped(usize::try_from(number).unwrap_or(usize::MAX));
-    text.push_str(&format!(
-        "\n{} calls, {} failed; {} machines created, {} deleted, {} broken\n",
+    let _ = writeln!(
+        text,
+        "\n{} calls, {} failed; {} machines created, {} deleted, {} broken",
         count(counters.calls.iter().sum()),
         count(counters.calls_failed),
         count(counters.created),
         count(counters.deleted),
         count(counters.broken),
-    ));
+    );
     output.data(&text)?;
     Ok(Exit::Success)
 }
@@ -144,7 +147,7 @@ fn strike(
     place: &Place,
     intervention: impl Fn(ResourceId) -> Intervention,
     word: &str,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let (mut files, now) = open_existing(place)?;
     let mut machines = Vec::new();
@@ -176,7 +179,7 @@ fn strike(
     Ok(Exit::Success)
 }
 
-fn outage(duration: std::time::Duration, place: &Place, output: &Output) -> Result<Exit, Failure> {
+fn outage(duration: std::time::Duration, place: &Place, output: Output) -> Result<Exit, Failure> {
     let (mut files, now) = open_existing(place)?;
     let span = Millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
     if span == Millis::ZERO {
@@ -189,7 +192,7 @@ fn outage(duration: std::time::Duration, place: &Place, output: &Output) -> Resu
     Ok(Exit::Success)
 }
 
-fn profile(name: &str, seed: Option<u64>, place: &Place, output: &Output) -> Result<Exit, Failure> {
+fn profile(name: &str, seed: Option<u64>, place: &Place, output: Output) -> Result<Exit, Failure> {
     let (mut files, now) = open(place)?;
     let before = files.cloud().settings().clone();
     let Some(profile) = Settings::profile(name) else {
@@ -208,7 +211,7 @@ fn profile(name: &str, seed: Option<u64>, place: &Place, output: &Output) -> Res
     Ok(Exit::Success)
 }
 
-fn quota(arguments: &SimQuotaArguments, place: &Place, output: &Output) -> Result<Exit, Failure> {
+fn quota(arguments: &SimQuotaArguments, place: &Place, output: Output) -> Result<Exit, Failure> {
     let (mut files, now) = open(place)?;
     let quota = Quota {
         instances: arguments.machines,
@@ -229,7 +232,7 @@ fn quota(arguments: &SimQuotaArguments, place: &Place, output: &Output) -> Resul
     Ok(Exit::Success)
 }
 
-fn reset(arguments: &SimResetArguments, place: &Place, output: &Output) -> Result<Exit, Failure> {
+fn reset(arguments: &SimResetArguments, place: &Place, output: Output) -> Result<Exit, Failure> {
     let directory = place.sim_directory();
     if !directory.is_dir() {
         output.line("there is no simulated cloud");

@@ -1,5 +1,7 @@
 //! `zenekar state`: exports, imports, checks and repairs the stored state.
 
+use std::fmt::Write as _;
+
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -17,7 +19,7 @@ use crate::world::wall_now;
 pub(crate) fn run(
     command: &StateCommand,
     global: &Global,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let place = Place::find(global)?;
     match command {
@@ -27,7 +29,7 @@ pub(crate) fn run(
     }
 }
 
-fn export(arguments: &ExportArguments, place: &Place, output: &Output) -> Result<Exit, Failure> {
+fn export(arguments: &ExportArguments, place: &Place, output: Output) -> Result<Exit, Failure> {
     let store = place.look_at()?;
     let row = place::find(&store, arguments.infrastructure.infrastructure.as_deref())?;
     let mode = if arguments.salvage {
@@ -35,29 +37,26 @@ fn export(arguments: &ExportArguments, place: &Place, output: &Output) -> Result
     } else {
         ExportMode::Complete
     };
-    let exported = match &arguments.file {
-        Some(path) => {
-            let file = File::create_new(path)
-                .map_err(|error| Failure::from_file("create", path, &error))?;
-            let mut writer = BufWriter::new(file);
-            let exported = store
-                .export(&row.id, mode, &mut writer)
-                .map_err(|error| export_failure(error, arguments))?;
-            let file = writer
-                .into_inner()
-                .map_err(|error| Failure::from_file("write", path, error.error()))?;
-            file.sync_all()
-                .map_err(|error| Failure::from_file("write", path, &error))?;
-            exported
-        }
-        None => {
-            let mut writer = BufWriter::new(io::stdout().lock());
-            let exported = store
-                .export(&row.id, mode, &mut writer)
-                .map_err(|error| export_failure(error, arguments))?;
-            writer.flush().map_err(Failure::from_stdout)?;
-            exported
-        }
+    let exported = if let Some(path) = &arguments.file {
+        let file =
+            File::create_new(path).map_err(|error| Failure::from_file("create", path, &error))?;
+        let mut writer = BufWriter::new(file);
+        let exported = store
+            .export(&row.id, mode, &mut writer)
+            .map_err(|error| export_failure(error, arguments))?;
+        let file = writer
+            .into_inner()
+            .map_err(|error| Failure::from_file("write", path, error.error()))?;
+        file.sync_all()
+            .map_err(|error| Failure::from_file("write", path, &error))?;
+        exported
+    } else {
+        let mut writer = BufWriter::new(io::stdout().lock());
+        let exported = store
+            .export(&row.id, mode, &mut writer)
+            .map_err(|error| export_failure(error, arguments))?;
+        writer.flush().map_err(Failure::from_stdout)?;
+        exported
     };
     tell_exported(&exported, output);
     Ok(if exported.problems.is_empty() {
@@ -80,7 +79,7 @@ fn export_failure(error: StoreError, arguments: &ExportArguments) -> Failure {
     }
 }
 
-fn tell_exported(exported: &Exported, output: &Output) {
+fn tell_exported(exported: &Exported, output: Output) {
     for problem in &exported.problems {
         output.warn(problem);
     }
@@ -96,7 +95,7 @@ fn tell_exported(exported: &Exported, output: &Output) {
     }
 }
 
-fn import(arguments: &ImportArguments, place: &Place, output: &Output) -> Result<Exit, Failure> {
+fn import(arguments: &ImportArguments, place: &Place, output: Output) -> Result<Exit, Failure> {
     let imported = if arguments.file == Path::new("-") {
         place.change()?.import(&mut io::stdin().lock())?
     } else {
@@ -125,7 +124,7 @@ fn import(arguments: &ImportArguments, place: &Place, output: &Output) -> Result
     Ok(Exit::Success)
 }
 
-fn check(arguments: &CheckArguments, place: &Place, output: &Output) -> Result<Exit, Failure> {
+fn check(arguments: &CheckArguments, place: &Place, output: Output) -> Result<Exit, Failure> {
     let Some(store) = place.look()? else {
         output.line(&format!(
             "there is no state in `{}`",
@@ -171,12 +170,12 @@ fn check_text(
     report: &Report,
     repaired: Option<&Repaired>,
     place: &Place,
-    output: &Output,
+    output: Output,
 ) -> String {
     let paint = output.data_paint;
     let mut text = String::new();
     for problem in &report.problems {
-        text.push_str(&format!("{} {problem}\n", paint.bad("damaged:")));
+        let _ = writeln!(text, "{} {problem}", paint.bad("damaged:"));
     }
     for infrastructure in &report.infrastructures {
         let entries = counted(
@@ -188,20 +187,22 @@ fn check_text(
         } else {
             paint.bad("damaged:")
         };
-        text.push_str(&format!(
-            "{word} {}: {entries}\n",
+        let _ = writeln!(
+            text,
+            "{word} {}: {entries}",
             paint.strong(infrastructure.id.as_str())
-        ));
+        );
         for problem in &infrastructure.problems {
-            text.push_str(&format!("  {problem}\n"));
+            let _ = writeln!(text, "  {problem}");
         }
     }
     if report.problems.is_empty() && report.infrastructures.is_empty() {
-        text.push_str(&format!(
-            "{} `{}` holds no infrastructure\n",
+        let _ = writeln!(
+            text,
+            "{} `{}` holds no infrastructure",
             paint.good("intact:"),
             place.directory().display()
-        ));
+        );
     }
     for loss in repaired
         .map(|repaired| repaired.losses.as_slice())
@@ -212,12 +213,13 @@ fn check_text(
         } else {
             "; only history is affected"
         };
-        text.push_str(&format!(
-            "{} {}: {}{effect}\n",
+        let _ = writeln!(
+            text,
+            "{} {}: {}{effect}",
             paint.notable("lost:"),
             loss.infrastructure,
             loss.what
-        ));
+        );
     }
     text
 }

@@ -21,14 +21,17 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 pub(crate) fn run(
     arguments: &StatusArguments,
     global: &Global,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let store = Place::find(global)?.look_at()?;
     let row = place::find(&store, arguments.infrastructure.infrastructure.as_deref())?;
     let store = SharedStore::new(store);
     let mut counter = store.with(|store| store.change_counter())?;
     show(&store, &row.id, arguments, output)?;
-    while arguments.watch {
+    if !arguments.watch {
+        return Ok(Exit::Success);
+    }
+    loop {
         std::thread::sleep(LOOK_INTERVAL);
         let current = store.with(|store| store.change_counter())?;
         if current != counter {
@@ -40,14 +43,13 @@ pub(crate) fn run(
             show(&store, &row.id, arguments, output)?;
         }
     }
-    Ok(Exit::Success)
 }
 
 fn show(
     store: &SharedStore,
     id: &InfrastructureId,
     arguments: &StatusArguments,
-    output: &Output,
+    output: Output,
 ) -> Result<(), Failure> {
     let engine = world::read_shared(store, id)?;
     let shown = Shown {

@@ -1,5 +1,7 @@
 //! `zenekar up`: brings an infrastructure up, or changes a running one.
 
+use std::fmt::Write as _;
+
 use std::sync::Arc;
 
 use zenekar_engine::Input;
@@ -17,7 +19,7 @@ use crate::{providers, world};
 pub(crate) fn run(
     arguments: &UpArguments,
     global: &Global,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let topology = Arc::new(descriptor::prepare(&arguments.descriptor, output)?);
     providers::check_topology(&topology)?;
@@ -62,7 +64,7 @@ fn ask(
     place: &Place,
     id: &zenekar_base::InfrastructureId,
     input: &Input,
-    output: &Output,
+    output: Output,
 ) -> Result<u64, Failure> {
     let engine = world::read_or_new(place, id)?;
     let (changed, plan) = engine.preview(input)?;
@@ -78,13 +80,13 @@ fn again(arguments: &UpArguments) -> String {
     let descriptor = &arguments.descriptor;
     let mut text = format!("zenekar up {}", descriptor.file.display());
     for file in &descriptor.nodes {
-        text.push_str(&format!(" --nodes {}", file.display()));
+        let _ = write!(text, " --nodes {}", file.display());
     }
     if let Some(provider) = &descriptor.on {
-        text.push_str(&format!(" --on {provider}"));
+        let _ = write!(text, " --on {provider}");
     }
     if let Some(name) = &arguments.name {
-        text.push_str(&format!(" --name {name}"));
+        let _ = write!(text, " --name {name}");
     }
     text
 }

@@ -9,7 +9,7 @@ use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::{Output, SCHEMA_VERSION, counted, grouped};
 
-pub(crate) fn run(arguments: &ValidateArguments, output: &Output) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &ValidateArguments, output: Output) -> Result<Exit, Failure> {
     let mut described = Described::load(&arguments.descriptor);
     let errors = described.count(Severity::Error);
     let warnings = described.count(Severity::Warning);

@@ -16,7 +16,7 @@ use crate::world;
 pub(crate) fn run(
     arguments: &WatchArguments,
     global: &Global,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let place = Place::find(global)?;
     let store = place.change_existing()?;

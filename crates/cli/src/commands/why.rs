@@ -1,5 +1,7 @@
 //! `zenekar why`: what a node or an instance waits for.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 use zenekar_diagnostics::did_you_mean;
 use zenekar_engine::Engine;
@@ -20,7 +22,7 @@ const EVENTS_MAX: usize = 10;
 pub(crate) fn run(
     arguments: &WhyArguments,
     global: &Global,
-    output: &Output,
+    output: Output,
 ) -> Result<Exit, Failure> {
     let (infrastructure, subject) = match arguments.subject.as_slice() {
         [infrastructure, subject] => (Some(infrastructure.as_str()), subject),
@@ -59,9 +61,9 @@ pub(crate) fn run(
     }
     let mut text = reason.to_text(output.data_paint);
     if !history.is_empty() {
-        text.push_str(&format!("\n{}\n", output.data_paint.strong("Last events")));
+        let _ = writeln!(text, "\n{}", output.data_paint.strong("Last events"));
         for happened in &history {
-            text.push_str(&format!("  {}\n", happened.to_text(output.data_paint)));
+            let _ = writeln!(text, "  {}", happened.to_text(output.data_paint));
         }
     }
     output.data(&text)?;

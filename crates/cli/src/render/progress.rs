@@ -270,7 +270,7 @@ impl Observer for Progress {
             }
             _ if told.mood == Mood::Bad => self.tell(engine, &told),
             Manner::Lines if matches!(entry.record, Record::Ready { .. }) => {
-                self.tell_progress(engine)
+                self.tell_progress(engine);
             }
             _ => {}
         }
@@ -401,11 +401,7 @@ fn node_line(engine: &Engine, key: NodeKey, paint: Paint) -> Line {
     }
 }
 
-fn instance_lines<'e>(
-    engine: &'e Engine,
-    key: NodeKey,
-    paint: Paint,
-) -> impl Iterator<Item = Line> + 'e {
+fn instance_lines(engine: &Engine, key: NodeKey, paint: Paint) -> impl Iterator<Item = Line> {
     let state = engine.state();
     state
         .node(key)

@@ -1,5 +1,7 @@
 //! Status: how far nodes and instances are, as text and JSON.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 use zenekar_base::{NodeKey, Timestamp};
 use zenekar_engine::{Engine, Instance, InstanceStatus, Waiting};
@@ -99,14 +101,14 @@ impl Shown<'_> {
             counted(tally.wanted, "instance"),
             state.generation(),
         );
-        text.push_str(&match &self.holder {
-            Some(holder) => format!("{}\n", paint.faint(&format!("led by {holder}"))),
-            None if matches!(word, "ready" | "down" | "new") => String::new(),
-            None => format!(
-                "{}\n",
-                paint.faint("nobody works on it now: `zenekar watch` continues")
-            ),
-        });
+        let remark = match &self.holder {
+            Some(holder) => Some(format!("led by {holder}")),
+            None if matches!(word, "ready" | "down" | "new") => None,
+            None => Some("nobody works on it now: `zenekar watch` continues".to_owned()),
+        };
+        if let Some(remark) = remark {
+            let _ = writeln!(text, "{}", paint.faint(&remark));
+        }
         let keys = self.keys();
         if !keys.is_empty() {
             text.push('\n');
@@ -127,10 +129,11 @@ impl Shown<'_> {
         }
         for (provider, resource) in state.orphans.keys().take(3) {
             let provider = &state.providers[provider.index()];
-            text.push_str(&format!(
-                "  {} {resource} of `{provider}` is unwanted and will be deleted\n",
+            let _ = writeln!(
+                text,
+                "  {} {resource} of `{provider}` is unwanted and will be deleted",
                 paint.bad("!")
-            ));
+            );
         }
         text
     }
@@ -159,15 +162,9 @@ impl Shown<'_> {
             shown += 1;
         }
         if keys.len() > shown {
-            text.push_str(&format!(
-                "  … and {}\n",
-                counted(keys.len() - shown, "more node")
-            ));
+            let _ = writeln!(text, "  … and {}", counted(keys.len() - shown, "more node"));
         }
-        text.push_str(&format!(
-            "{}\n",
-            paint.faint("  (`--full` shows every instance)")
-        ));
+        let _ = writeln!(text, "{}", paint.faint("  (`--full` shows every instance)"));
     }
 
     fn is_settled(&self, key: NodeKey) -> bool {
@@ -197,14 +194,15 @@ impl Shown<'_> {
         );
         let leaving = node.instances.len() - node.counting as usize;
         if leaving > 0 {
-            line.push_str(&format!(", {leaving} leaving"));
+            let _ = write!(line, ", {leaving} leaving");
         }
         if let Some(block) = &node.block {
-            line.push_str(&format!(
+            let _ = write!(
+                line,
                 "; given up for now: {} ({})",
                 shorten(&block.message),
                 block.class
-            ));
+            );
         }
         line.push('\n');
         text.push_str(&line);

@@ -1,5 +1,7 @@
 //! Why something is as it is: what it waits for, and what that waits for.
 
+use std::fmt::Write as _;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -45,11 +47,12 @@ fn explain_node(
     let wanted = state.wanted(key);
     let mut text = format!("{} of {wanted} ready", node.serving);
     if let Some(block) = &node.block {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "; given up for now: {} ({})",
             shorten(&block.message),
             block.class
-        ));
+        );
     }
     let mut reason = Reason {
         subject: node.name.clone(),
@@ -192,12 +195,13 @@ impl Reason {
     fn push(&self, text: &mut String, depth: usize, paint: Paint) {
         let indent = "  ".repeat(depth);
         let arrow = if depth > 0 { "because " } else { "" };
-        text.push_str(&format!(
-            "{indent}{}{}: {}\n",
+        let _ = writeln!(
+            text,
+            "{indent}{}{}: {}",
             paint.faint(arrow),
             paint.strong(&self.subject),
             self.text
-        ));
+        );
         for reason in &self.because {
             reason.push(text, depth + 1, paint);
         }

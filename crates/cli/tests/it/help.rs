@@ -1,5 +1,7 @@
 //! The help of all commands: a snapshot, and the reference in the documentation.
 
+use std::fmt::Write as _;
+
 use std::path::Path;
 
 use crate::sandbox::Sandbox;
@@ -27,10 +29,7 @@ fn add(sandbox: &Sandbox, path: &[&str], text: &mut String) {
         .chain(path.iter().copied())
         .collect::<Vec<_>>()
         .join(" ");
-    text.push_str(&format!(
-        "\n## {heading}\n\n```text\n{}\n```\n",
-        help.trim_end()
-    ));
+    let _ = writeln!(text, "\n## {heading}\n\n```text\n{}\n```", help.trim_end());
     for command in commands(sandbox, path) {
         let below: Vec<&str> = path.iter().copied().chain([command.as_str()]).collect();
         add(sandbox, &below, text);

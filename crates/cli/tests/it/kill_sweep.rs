@@ -4,6 +4,8 @@
 //! again to its end, they hold exactly what is wanted. `ZENEKAR_TEST_BUDGET=full`
 //! tries every boundary and 200 random moments; otherwise fewer.
 
+use std::fmt::Write as _;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -35,9 +37,10 @@ fn describe(sandbox: &Sandbox) {
         ("lb", "{min: 1, max: 1}"),
         ("job", "{min: 1, max: 3}"),
     ] {
-        text.push_str(&format!(
-            "  - &{name} {{name: {name}, type: {name}, scaling: {scaling}}}\n"
-        ));
+        let _ = writeln!(
+            text,
+            "  - &{name} {{name: {name}, type: {name}, scaling: {scaling}}}"
+        );
     }
     text.push_str("dependencies:\n");
     for (from, to) in [
@@ -46,7 +49,7 @@ fn describe(sandbox: &Sandbox) {
         ("lb", "app"),
         ("job", "db"),
     ] {
-        text.push_str(&format!("  - connection: [*{from}, *{to}]\n"));
+        let _ = writeln!(text, "  - connection: [*{from}, *{to}]");
     }
     for (name, reads) in [
         ("db", ""),
@@ -60,9 +63,10 @@ fn describe(sandbox: &Sandbox) {
         } else {
             format!("connect {{{{getip('{reads}')}}}}")
         };
-        text.push_str(&format!(
-            "'node_def:{name}':\n  - resource: {{type: sim, create_ms: [20, 60], boot_ms: [500, 1500], contextualise_ms: [200, 900]}}\n    contextualisation:\n      type: cloudinit\n      context_template: |\n        #cloud-config\n        runcmd: [\"{command}\"]\n"
-        ));
+        let _ = writeln!(
+            text,
+            "'node_def:{name}':\n  - resource: {{type: sim, create_ms: [20, 60], boot_ms: [500, 1500], contextualise_ms: [200, 900]}}\n    contextualisation:\n      type: cloudinit\n      context_template: |\n        #cloud-config\n        runcmd: [\"{command}\"]"
+        );
     }
     sandbox.write("swept.yaml", &text);
 }
@@ -149,6 +153,10 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Lets a command die at one boundary after the other, from the same start.
+#[expect(
+    clippy::print_stdout,
+    reason = "whoever runs it wants to know how much was tried"
+)]
 fn sweep(name: &str, start: Option<&Sandbox>, arguments: &[&str], wanted: &[(&str, usize)]) {
     let stride = if is_full() { 1 } else { QUICK_STRIDE };
     let (mut boundary, mut crashes) = (1, 0);

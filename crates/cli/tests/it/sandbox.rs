@@ -1,5 +1,7 @@
 //! A place of its own for each test: state, cloud, files, environment.
 
+use std::fmt::Write as _;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -45,7 +47,7 @@ impl Run {
         let mut text = format!("exit code {}\n", self.code.unwrap_or(-1));
         for (name, stream) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             if !stream.is_empty() {
-                text.push_str(&format!("--- {name}\n{}", filter(stream)));
+                let _ = write!(text, "--- {name}\n{}", filter(stream));
             }
         }
         text

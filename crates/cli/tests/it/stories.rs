@@ -1,5 +1,7 @@
 //! Whole stories, as a person at a terminal lives through them.
 
+use std::fmt::Write as _;
+
 use crate::sandbox::{Sandbox, example, run};
 
 const JUMP: [&str; 2] = ["--pace", "jump"];
@@ -252,12 +254,10 @@ fn a_plan_fits_on_a_screen_at_any_size() {
     let sandbox = Sandbox::new();
     let mut text = "infra_name: wide\nuser_id: somebody\nnodes:\n".to_owned();
     for number in 0..500 {
-        text.push_str(&format!("  - {{name: n{number}, type: t{}}}\n", number % 3));
+        let _ = writeln!(text, "  - {{name: n{number}, type: t{}}}", number % 3);
     }
     for kind in 0..3 {
-        text.push_str(&format!(
-            "'node_def:t{kind}':\n  - resource: {{type: sim}}\n"
-        ));
+        let _ = writeln!(text, "'node_def:t{kind}':\n  - resource: {{type: sim}}");
     }
     sandbox.write("wide.yaml", &text);
     let plan = sandbox.ok(&["plan", "wide.yaml"]).stdout;
