@@ -43,7 +43,7 @@ pub const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Jumping time moves in steps of this grid. It stands for what one durable
 /// step takes on a common disk, and lets one flush cover all that falls into it.
-pub const JUMP_GRID: Millis = Millis(10);
+pub const JUMP_GRID: Millis = Millis(50);
 
 /// The longest time that a simulated world is caught up with after a pause: a
 /// wall clock that was set forward does not make it run for years.
