@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::record::{Breakage, Record};
 use crate::settings::{BOOT_TIMEOUT, PROBE_STARTING_INTERVAL, PROBE_STARTING_INTERVAL_MAX};
 use crate::state::{Instance, Phase, ProviderIndex};
-use crate::status::Waiting;
+use crate::waiting::Waiting;
 
 /// The rank of deletions among instances that wait for a call: they come
 /// first, because they free quota.
@@ -182,10 +182,12 @@ impl Engine {
     /// Probes a running instance, and gives it up when it has been unhealthy for too long.
     fn advance_running(&mut self, key: InstanceKey) -> Option<Timestamp> {
         let instance = self.instance(key)?;
-        if instance.breakage.is_some() {
+        // One that was only unhealthy may get well before it is replaced.
+        let unhealthy = matches!(instance.breakage, Some(Breakage::Unhealthy(_)));
+        if instance.breakage.is_some() && !unhealthy {
             return None;
         }
-        let deadline = self.health_deadline(instance);
+        let deadline = self.health_deadline(instance).filter(|_| !unhealthy);
         if let Some(deadline) = deadline
             && self.now >= deadline
         {
@@ -260,7 +262,7 @@ impl Engine {
             // Else only an observation can tell; see `update_watch`.
             return None;
         }
-        if self.gate_delete(key).is_err() || self.progress_of(key).delete_accepted {
+        if self.gate_delete(key).is_err() || self.progress_of(key).delete_accepted.is_some() {
             return None;
         }
         let not_before = self.progress_of(key).not_before;

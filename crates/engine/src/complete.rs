@@ -7,11 +7,12 @@ use zenekar_base::{
 
 use crate::backoff;
 use crate::effect::{Notice, Response};
-use crate::engine::{About, Engine, InFlight, Timer};
+use crate::engine::Engine;
+use crate::progress::{About, InFlight, Timer};
 use crate::record::{Breakage, Doom, Record};
 use crate::settings::{
-    BLOCK_RETRY_INTERVAL, PROBE_FAILURES_TOLERATED, PROBE_READY_INTERVAL,
-    PROBE_READY_INTERVAL_BUSY, PROBE_STARTING_INTERVAL,
+    BLOCK_RETRY_INTERVAL, DELETE_PATIENCE, PROBE_FAILURES_TOLERATED, PROBE_READY_INTERVAL,
+    PROBE_READY_INTERVAL_BUSY, PROBE_STARTING_INTERVAL, RETRY_AFTER_MAX,
 };
 use crate::state::{Phase, ProviderIndex};
 
@@ -56,7 +57,7 @@ impl Engine {
             About::Delete(key) => self.deleted(provider, key, result),
             About::DeleteOrphan(resource) => self.orphan_deleted(provider, resource, result),
             About::Recontextualise(key) => self.recontextualised(key, result),
-            About::Probe(key) => self.probed(key, result),
+            About::Probe(key) => self.probed(key, flight.asked_at, result),
             About::ObserveAll => self.observed(provider, None, flight.asked_at, result),
             About::Observe(keys) => self.observed(provider, Some(keys), flight.asked_at, result),
         }
@@ -75,6 +76,7 @@ impl Engine {
                         failures,
                     )
                 });
+                let pause = pause.min(RETRY_AFTER_MAX);
                 let provider = &mut self.providers[index.index()];
                 // Many calls are throttled at once: they count as one failure.
                 if provider.throttled_until <= now {
@@ -141,6 +143,10 @@ impl Engine {
         let Some(instance) = self.instance(key) else {
             return;
         };
+        if instance.resource.is_some() {
+            // An observation has shown it meanwhile: it was created after all.
+            return;
+        }
         let (node, doomed, candidate) =
             (instance.node, instance.doom.is_some(), instance.candidate);
         // One call without an answer makes the whole attempt uncertain: its
@@ -258,7 +264,7 @@ impl Engine {
                     // A provider that has only just made it may not know it everywhere yet: ask again then.
                     self.progress_of(key).not_before = created_at + settle;
                 } else {
-                    self.progress_of(key).delete_accepted = true;
+                    self.progress_of(key).delete_accepted = Some(now);
                     self.schedule_observe(
                         provider,
                         now + crate::settings::OBSERVE_STARTING_INTERVAL,
@@ -302,36 +308,43 @@ impl Engine {
         resource: ResourceId,
         result: Result<Response, ProviderError>,
     ) {
-        let now = self.now;
-        let failures = self.providers[index.index()]
-            .orphans_busy
-            .get(&resource)
-            .map_or(0, |(failures, _)| *failures);
-        let (gone, failures, pause) = match result {
-            Ok(Response::Deleted { gone }) => (gone, 0, crate::settings::OBSERVE_STARTING_INTERVAL),
-            Err(error) if error.class == ErrorClass::NotFound => {
-                (true, 0, crate::settings::OBSERVE_STARTING_INTERVAL)
-            }
-            Ok(_) => (
-                false,
-                failures + 1,
-                backoff::pause(ErrorClass::Unknown, failures + 1),
-            ),
-            Err(error) => (
-                false,
-                failures + 1,
-                backoff::pause(error.class, failures + 1),
-            ),
+        let gone = match result {
+            Ok(Response::Deleted { gone }) => Ok(gone),
+            Err(error) if error.class == ErrorClass::NotFound => Ok(true),
+            Ok(_) => Err(ProviderError::new(
+                ErrorClass::Unknown,
+                "the provider answered something else",
+            )),
+            Err(error) => Err(error),
         };
-        if gone {
+        if gone == Ok(true) {
             self.providers[index.index()].orphans_busy.remove(&resource);
             let provider = self.state.providers[index.index()].clone();
             self.record(Record::OrphanGone { provider, resource });
-        } else {
-            self.providers[index.index()]
-                .orphans_busy
-                .insert(resource, (failures, now + pause));
-            self.timers.insert((now + pause, Timer::Throttle(index)));
+            return;
+        }
+        let error = gone.err();
+        let now = self.now;
+        let orphan = self.providers[index.index()]
+            .orphans_busy
+            .entry(resource)
+            .or_default();
+        orphan.calling = false;
+        orphan.failures = error.as_ref().map_or(0, |_| orphan.failures + 1);
+        let pause = match &error {
+            Some(error) => backoff::pause(error.class, orphan.failures),
+            None => crate::settings::OBSERVE_STARTING_INTERVAL,
+        };
+        orphan.not_before = now + pause;
+        orphan.last_error.clone_from(&error);
+        self.timers.insert((now + pause, Timer::Throttle(index)));
+        if let Some(error) = error {
+            self.notify(Notice::CallFailed {
+                instance: None,
+                operation: "delete",
+                error,
+                retry_after: Some(pause),
+            });
         }
     }
 
@@ -384,7 +397,12 @@ impl Engine {
         }
     }
 
-    fn probed(&mut self, key: InstanceKey, result: Result<Response, ProviderError>) {
+    fn probed(
+        &mut self,
+        key: InstanceKey,
+        asked_at: Timestamp,
+        result: Result<Response, ProviderError>,
+    ) {
         let now = self.now;
         let Some(progress) = self.progress.get_mut(&key) else {
             return;
@@ -393,10 +411,16 @@ impl Engine {
         self.dirty_instances.insert(key);
         let Some(instance) = self
             .instance(key)
-            .filter(|instance| instance.doom.is_none() && instance.breakage.is_none())
+            .filter(|instance| instance.doom.is_none())
+            .filter(|instance| matches!(instance.breakage, None | Some(Breakage::Unhealthy(_))))
         else {
             return;
         };
+        if asked_at < instance.phase_since && instance.phase == Phase::Checking {
+            // It is about the time before the instance was contextualised again.
+            return;
+        }
+        let broken = instance.breakage.is_some();
         let phase = instance.phase;
         if !matches!(phase, Phase::Checking | Phase::Ready | Phase::Unready) {
             return;
@@ -426,6 +450,9 @@ impl Engine {
         let Some(finding) = finding else {
             progress.probe_failures = 0;
             progress.probe_at = Some(now + ready_pause);
+            if broken {
+                self.recover_instance(key);
+            }
             if phase != Phase::Ready {
                 self.record(Record::Ready { instance: key });
             }
@@ -444,6 +471,25 @@ impl Engine {
                 instance: key,
                 detail: finding,
             });
+        }
+    }
+
+    /// Asks again for a deletion that was accepted and has not happened.
+    fn deletion_ineffective(
+        &mut self,
+        key: InstanceKey,
+        asked_at: Timestamp,
+        settle: zenekar_base::Millis,
+    ) {
+        let progress = self.progress_of(key);
+        let patience = settle + DELETE_PATIENCE;
+        if progress
+            .delete_accepted
+            .is_some_and(|at| asked_at >= at + patience)
+        {
+            progress.delete_accepted = None;
+            let message = "the deletion was accepted, and yet the resource is still there";
+            self.delete_failed(key, ProviderError::new(ErrorClass::Unknown, message));
         }
     }
 
@@ -472,14 +518,21 @@ impl Engine {
             .is_none_or(|at| asked_at >= at + settle);
         self.progress_of(key).absent_since = None;
         match view.state {
-            ResourceState::Running if doomed => {}
+            ResourceState::Running
+            | ResourceState::Pending
+            | ResourceState::Stopped
+            | ResourceState::Failed
+                if doomed =>
+            {
+                self.deletion_ineffective(key, asked_at, settle);
+            }
             ResourceState::Running => {
                 if broken
                     && believable
                     && matches!(
                         self.instance(key)
                             .and_then(|instance| instance.breakage.as_ref()),
-                        Some(Breakage::Lost | Breakage::Stopped)
+                        Some(Breakage::Lost | Breakage::Stopped | Breakage::BootTimeout)
                     )
                 {
                     self.recover_instance(key);
@@ -501,7 +554,10 @@ impl Engine {
             }
             ResourceState::Stopped => self.break_down(key, Breakage::Stopped),
             ResourceState::Gone if doomed => self.record(Record::Gone { instance: key }),
-            ResourceState::Deleting if doomed => self.progress_of(key).delete_accepted = true,
+            ResourceState::Deleting if doomed => {
+                let now = self.now;
+                self.progress_of(key).delete_accepted.get_or_insert(now);
+            }
             ResourceState::Gone | ResourceState::Deleting => self.break_down(key, Breakage::Lost),
             ResourceState::Pending => {}
         }

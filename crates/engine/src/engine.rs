@@ -4,133 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use zenekar_base::{
-    CallId, Capabilities, InfrastructureId, InstanceKey, InstanceTag, Millis, NodeKey,
-    ProviderError, Random, Timestamp,
+    CallId, InfrastructureId, InstanceKey, InstanceTag, Millis, NodeKey, Random, Timestamp,
 };
 use zenekar_model::Topology;
 
 use crate::effect::{Effect, Input, Notice};
-use crate::plan::Step;
+use crate::progress::{InFlight, NodeProgress, Progress, ProviderProgress, Timer};
 use crate::record::{Entry, Record};
 use crate::settings::{BLOCK_RETRY_INTERVAL, Settings};
 use crate::state::{Instance, ProviderIndex, State};
-
-/// What is in flight, and what its answer is for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct InFlight {
-    pub(crate) provider: ProviderIndex,
-    pub(crate) deadline: Timestamp,
-    pub(crate) asked_at: Timestamp,
-    pub(crate) about: About,
-}
-
-/// The subject of a call in flight.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum About {
-    Create(InstanceKey),
-    Delete(InstanceKey),
-    DeleteOrphan(zenekar_base::ResourceId),
-    Recontextualise(InstanceKey),
-    Probe(InstanceKey),
-    ObserveAll,
-    Observe(Vec<InstanceKey>),
-}
-
-/// A named timer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Timer {
-    /// A call's answer is overdue.
-    Call(CallId),
-    /// An instance has something to do.
-    Instance(InstanceKey),
-    /// A provider is to be observed.
-    Observe(ProviderIndex),
-    /// A provider accepts calls again.
-    Throttle(ProviderIndex),
-    /// A node is tried again.
-    Unblock(NodeKey),
-    /// The circuit breaker may have closed.
-    Breaker,
-}
-
-/// What is known of an instance only while this engine lives.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Progress {
-    /// The creating, deleting or contextualising call in flight.
-    pub(crate) call: Option<CallId>,
-    /// The probe in flight.
-    pub(crate) probe: Option<CallId>,
-    /// Failed attempts in a row.
-    pub(crate) failures: u32,
-    /// No attempt before this time.
-    pub(crate) not_before: Timestamp,
-    /// When the last attempt ended without a certain outcome.
-    pub(crate) uncertain_until: Timestamp,
-    /// A call of the current attempt may have had an effect: only the same token is safe.
-    pub(crate) maybe_created: bool,
-    /// When its timer rings.
-    pub(crate) wake: Option<Timestamp>,
-    /// When the next probe is due.
-    pub(crate) probe_at: Option<Timestamp>,
-    /// Failed probes in a row.
-    pub(crate) probe_failures: u32,
-    /// The last finding of a failed probe.
-    pub(crate) finding: Option<String>,
-    /// Since when an observation has not shown it.
-    pub(crate) absent_since: Option<Timestamp>,
-    /// When it broke down.
-    pub(crate) broke_at: Option<Timestamp>,
-    /// The provider accepted its deletion.
-    pub(crate) delete_accepted: bool,
-    /// Its deletion was given up for now.
-    pub(crate) stuck: bool,
-    /// The last error of a call about it.
-    pub(crate) last_error: Option<ProviderError>,
-}
-
-/// What is known of a node only while this engine lives.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct NodeProgress {
-    /// Instances made of something else than the descriptor says now.
-    pub(crate) outdated: BTreeSet<InstanceKey>,
-    /// Instances that were given addresses that are no longer true.
-    pub(crate) stale: BTreeSet<InstanceKey>,
-    /// Instances that broke down.
-    pub(crate) broken: BTreeSet<InstanceKey>,
-    /// The set of addresses that its new instances are given, while it is current.
-    pub(crate) given: Option<Option<u32>>,
-    /// Nodes that depend on it, nodes that the descriptor has lost included.
-    pub(crate) dependents: BTreeSet<NodeKey>,
-    /// Nodes that read its addresses.
-    pub(crate) readers: BTreeSet<NodeKey>,
-    /// Steps that are to be taken later.
-    pub(crate) deferred: Vec<Step>,
-}
-
-/// What is known of a provider only while this engine lives.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ProviderProgress {
-    pub(crate) capabilities: Capabilities,
-    pub(crate) calls_in_flight_max: u32,
-    /// Creating, deleting and contextualising calls in flight.
-    pub(crate) in_flight: u32,
-    /// Instances that wait for a call, most urgent first.
-    pub(crate) waiting: BTreeSet<(u32, InstanceKey)>,
-    pub(crate) throttled_until: Timestamp,
-    pub(crate) throttled_failures: u32,
-    /// Whether everything that a dead engine may have left was seen.
-    pub(crate) synchronised: bool,
-    /// Observations in flight.
-    pub(crate) observing: u32,
-    pub(crate) observe_due: Option<Timestamp>,
-    pub(crate) observe_failures: u32,
-    pub(crate) observe_error: Option<ProviderError>,
-    pub(crate) observed_all_at: Timestamp,
-    /// Instances that are about to change at the provider.
-    pub(crate) watched: BTreeSet<InstanceKey>,
-    /// Orphans whose deletion is in flight or waits, with failures.
-    pub(crate) orphans_busy: BTreeMap<zenekar_base::ResourceId, (u32, Timestamp)>,
-}
 
 /// The deterministic heart of Zenekar: one per infrastructure.
 ///
@@ -143,6 +25,8 @@ pub struct Engine {
     pub(crate) state: State,
     pub(crate) now: Timestamp,
     pub(crate) recovering: bool,
+    /// Nothing was handled yet since the recovery.
+    pub(crate) inherited: bool,
     pub(crate) progress: BTreeMap<InstanceKey, Progress>,
     pub(crate) nodes: Vec<NodeProgress>,
     pub(crate) providers: Vec<ProviderProgress>,
@@ -153,6 +37,8 @@ pub struct Engine {
     pub(crate) dirty_nodes: BTreeSet<NodeKey>,
     pub(crate) dirty_instances: BTreeSet<InstanceKey>,
     pub(crate) dirty_providers: BTreeSet<ProviderIndex>,
+    /// Nodes whose instances may have been given addresses that are no longer true.
+    pub(crate) dirty_readers: BTreeSet<NodeKey>,
     pub(crate) unsettled: BTreeSet<NodeKey>,
     /// Instances lately gone: a lagging list may still show them.
     pub(crate) lately_gone: BTreeMap<InstanceTag, Timestamp>,
@@ -176,6 +62,7 @@ impl Engine {
             now: state.last_at,
             state,
             recovering,
+            inherited: recovering,
             progress: BTreeMap::new(),
             nodes: Vec::new(),
             providers: Vec::new(),
@@ -186,6 +73,7 @@ impl Engine {
             dirty_nodes: BTreeSet::new(),
             dirty_instances: BTreeSet::new(),
             dirty_providers: BTreeSet::new(),
+            dirty_readers: BTreeSet::new(),
             unsettled: BTreeSet::new(),
             lately_gone: BTreeMap::new(),
             outbox: VecDeque::new(),
@@ -205,11 +93,14 @@ impl Engine {
                 progress.uncertain_until = self.now;
                 progress.maybe_created = true;
             }
-            if instance.breakage.is_some() {
+            if instance.breakage.is_some() && instance.doom.is_none() {
                 progress.broke_at = Some(self.now);
                 self.nodes[instance.node.index()].broken.insert(*key);
             }
             self.progress.insert(*key, progress);
+        }
+        for key in self.state.instances.keys().copied().collect::<Vec<_>>() {
+            self.note_idle(key, None);
         }
         for key in self.node_keys() {
             self.mark_outdated(key);
@@ -220,6 +111,54 @@ impl Engine {
         }
         self.dirty_instances
             .extend(self.state.instances.keys().copied());
+        self.dirty_providers
+            .extend(self.state.orphans.keys().map(|(provider, _)| *provider));
+        self.mark_needed_providers();
+    }
+
+    /// Notes which providers have to be seen before anything can be said to be
+    /// done: not those that nothing is at and nothing is for.
+    fn mark_needed_providers(&mut self) {
+        let held = self
+            .state
+            .instances
+            .values()
+            .filter_map(|instance| instance.provider);
+        let orphaned = self.state.orphans.keys().map(|(provider, _)| *provider);
+        let mut needed: BTreeSet<ProviderIndex> = held.chain(orphaned).collect();
+        if let Some(topology) = self.topology() {
+            let candidates = topology
+                .indices()
+                .filter_map(|index| topology.candidate(index, 0));
+            let names: BTreeSet<&str> = candidates
+                .map(|candidate| candidate.provider.as_str())
+                .collect();
+            needed.extend(
+                names
+                    .into_iter()
+                    .filter_map(|name| self.state.find_provider(name)),
+            );
+        }
+        for (place, provider) in (0u16..).map(ProviderIndex).zip(&mut self.providers) {
+            provider.needed = needed.contains(&place);
+        }
+    }
+
+    /// Takes the time of the first input after a recovery: until just now the
+    /// dead engine's calls may have been sent.
+    fn take_over(&mut self) {
+        let now = self.now;
+        for progress in self.progress.values_mut() {
+            if progress.maybe_created {
+                progress.uncertain_until = now;
+            }
+            if progress.broke_at.is_some() {
+                progress.broke_at = Some(now);
+            }
+        }
+        for provider in &mut self.providers {
+            provider.observed_all_at = now;
+        }
     }
 
     /// Returns the persisted state.
@@ -250,6 +189,9 @@ impl Engine {
             "all effects are polled before the next input"
         );
         self.now = self.now.max(now);
+        if std::mem::take(&mut self.inherited) {
+            self.take_over();
+        }
         match input {
             Input::Intent(topology) => self.handle_intent(&topology),
             Input::Scale(request) => self.handle_scale(request),
@@ -267,7 +209,9 @@ impl Engine {
     /// the rounds end.
     fn settle(&mut self) {
         loop {
-            if let Some(node) = self.dirty_nodes.pop_first() {
+            if let Some(reader) = self.dirty_readers.pop_first() {
+                self.check_given(reader);
+            } else if let Some(node) = self.dirty_nodes.pop_first() {
                 self.replan(node);
             } else if let Some(instance) = self.dirty_instances.pop_first() {
                 self.advance(instance);
@@ -286,8 +230,7 @@ impl Engine {
             && self.state.instances.is_empty()
             && self.state.orphans.is_empty()
         {
-            let unseen = self.providers.iter().any(|provider| !provider.synchronised);
-            if !unseen {
+            if self.is_synchronised() {
                 self.record(Record::TornDown);
             }
         }
@@ -385,6 +328,7 @@ impl Engine {
             self.forget(key, node, tag);
         }
         self.dirty_instances.insert(key);
+        self.note_idle(key, node);
         let node = node.or_else(|| self.state.instances.get(&key).map(|instance| instance.node));
         if let Some(node) = node {
             self.dirty_nodes.insert(node);
@@ -411,6 +355,33 @@ impl Engine {
             provider.watched.remove(&key);
         }
         self.lately_gone.insert(tag, self.now);
+    }
+
+    /// Keeps the list of instances that count and do not serve.
+    pub(crate) fn note_idle(&mut self, key: InstanceKey, node: Option<NodeKey>) {
+        let idle = self
+            .instance(key)
+            .map(|instance| (instance.node, instance.counts() && !instance.serves()));
+        match idle {
+            Some((node, true)) => {
+                self.nodes[node.index()].idle.insert(key);
+            }
+            Some((node, false)) => {
+                self.nodes[node.index()].idle.remove(&key);
+            }
+            None => {
+                if let Some(node) = node {
+                    self.nodes[node.index()].idle.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// Says whether every provider that matters was seen.
+    pub(crate) fn is_synchronised(&self) -> bool {
+        self.providers
+            .iter()
+            .all(|provider| provider.synchronised || !provider.needed)
     }
 
     /// Takes an instance out of its node's lists of instances to be dealt with.
@@ -447,6 +418,7 @@ impl Engine {
                 observed_all_at: self.now,
                 watched: BTreeSet::new(),
                 orphans_busy: BTreeMap::new(),
+                needed: true,
             };
             let synchronised = progress.synchronised;
             self.providers.push(progress);
@@ -460,21 +432,24 @@ impl Engine {
     pub(crate) fn nodes_changed(&mut self, key: NodeKey) {
         self.dirty_nodes.insert(key);
         let readers: Vec<NodeKey> = self.nodes[key.index()].readers.iter().copied().collect();
+        // Only a complete node can make what was said about it untrue for good.
+        let complete = self.state.node(key).serving >= self.state.wanted(key);
         for reader in readers {
             self.nodes[reader.index()].given = None;
-            self.check_given(reader);
+            if complete {
+                self.dirty_readers.insert(reader);
+            }
         }
         let enough = self.dependable(key);
+        let before = std::mem::replace(&mut self.nodes[key.index()].dependable, enough);
         let dependents: Vec<NodeKey> = self.nodes[key.index()].dependents.iter().copied().collect();
-        for dependent in dependents {
-            if enough {
-                let state = self.state.node(dependent);
-                if state.serving < state.counting {
-                    self.dirty_instances.extend(state.instances.iter().copied());
-                }
-                if !self.nodes[dependent.index()].deferred.is_empty() {
-                    self.dirty_nodes.insert(dependent);
-                }
+        for dependent in dependents.into_iter().filter(|_| enough) {
+            if !before {
+                self.dirty_instances
+                    .extend(self.nodes[dependent.index()].idle.iter().copied());
+            }
+            if !self.nodes[dependent.index()].deferred.is_empty() {
+                self.dirty_nodes.insert(dependent);
             }
         }
     }

@@ -115,8 +115,8 @@ impl Engine {
         if holders.is_empty() {
             return;
         }
-        let mut verdicts: BTreeMap<u32, bool> = BTreeMap::new();
-        let mut stale = std::collections::BTreeSet::new();
+        let mut verdicts: BTreeMap<u32, Option<bool>> = BTreeMap::new();
+        let mut stale = BTreeMap::new();
         for (key, set) in holders {
             let verdict = match verdicts.get(&set) {
                 Some(known) => *known,
@@ -129,13 +129,14 @@ impl Engine {
                         .unwrap_or_default();
                     let verdict = held
                         .iter()
-                        .any(|given| self.is_stale(&topology, index, given));
+                        .filter_map(|given| self.stale(&topology, index, given))
+                        .reduce(|one, two| one || two);
                     verdicts.insert(set, verdict);
                     verdict
                 }
             };
-            if verdict {
-                stale.insert(key);
+            if let Some(recreate) = verdict {
+                stale.insert(key, recreate);
             }
         }
         if self.nodes[reader.index()].stale != stale {
@@ -144,21 +145,21 @@ impl Engine {
         }
     }
 
-    /// Says whether what an instance was told of one node calls for a new contextualisation.
-    fn is_stale(&self, topology: &Topology, reader: NodeIndex, given: &GivenNode) -> bool {
+    /// Says whether what an instance was told of one node calls for something,
+    /// and if so, whether for another instance rather than a new contextualisation.
+    fn stale(&self, topology: &Topology, reader: NodeIndex, given: &GivenNode) -> Option<bool> {
         let node = self.state.node(given.node);
-        let Some(read) = node.index.filter(|read| *read != reader) else {
-            return false;
-        };
+        let read = node.index.filter(|read| *read != reader)?;
         let policy = address_policy(topology, reader, read);
         let wanted = self.state.wanted(given.node);
         if policy == Some(AddressChange::Ignore) || node.serving < wanted || wanted == 0 {
             // Not before the node is complete: its addresses are about to change once more.
-            return false;
+            return None;
         }
         let now = self.given_node(given.node);
-        if policy.is_some() {
-            return now.instances != given.instances;
+        if let Some(policy) = policy {
+            let recreate = policy == AddressChange::Recreate;
+            return (now.instances != given.instances).then_some(recreate);
         }
         // Without a word in the descriptor only replaced members count, not added or removed ones.
         let kept = given
@@ -166,19 +167,14 @@ impl Engine {
             .iter()
             .filter(|member| now.instances.contains(member))
             .count();
-        kept < given.instances.len().min(wanted as usize)
+        (kept < given.instances.len().min(wanted as usize)).then_some(false)
     }
 
-    /// Says whether an instance with stale addresses is replaced rather than contextualised again.
-    pub(crate) fn recreate_on_address_change(&self, key: NodeKey) -> bool {
-        let (Some(topology), Some(index)) = (self.topology(), self.state.node(key).index) else {
-            return false;
-        };
-        topology
-            .node(index)
-            .dependencies
-            .iter()
-            .any(|dependency| dependency.on_address_change == Some(AddressChange::Recreate))
+    /// Returns what the descriptor says about a change of an owner's addresses for a reader.
+    pub(crate) fn address_change(&self, reader: NodeKey, owner: NodeKey) -> Option<AddressChange> {
+        let reader = self.state.node(reader).index?;
+        let owner = self.state.node(owner).index?;
+        address_policy(&self.state.intent.as_ref()?.topology, reader, owner)
     }
 }
 

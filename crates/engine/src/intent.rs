@@ -9,6 +9,7 @@ use crate::effect::{Notice, Refusal, ScalingChange, ScalingRequest};
 use crate::engine::Engine;
 use crate::record::{Doom, Record, SharedTopology};
 use crate::settings::INSTANCES_PER_NODE_MAX;
+use crate::state::ProviderIndex;
 
 impl Engine {
     pub(crate) fn handle_intent(&mut self, topology: &Arc<Topology>) {
@@ -53,7 +54,7 @@ impl Engine {
         self.rebuild_links();
         for key in self.node_keys() {
             self.mark_outdated(key);
-            self.dirty_nodes.insert(key);
+            self.nodes_changed(key);
         }
         self.dirty_instances
             .extend(self.state.instances.keys().copied());
@@ -258,14 +259,18 @@ impl Engine {
             progress.failures = 0;
             progress.not_before = progress.not_before.min(now);
             progress.stuck = false;
+            progress.delete_accepted = None;
         }
         for index in 0..self.providers.len() {
             let provider = &mut self.providers[index];
             provider.observe_failures = 0;
-            for (failures, at) in provider.orphans_busy.values_mut() {
-                *failures = 0;
-                *at = (*at).min(now);
+            provider.throttled_until = provider.throttled_until.min(now);
+            for orphan in provider.orphans_busy.values_mut() {
+                orphan.failures = 0;
+                orphan.not_before = orphan.not_before.min(now);
             }
+            let place = u16::try_from(index).expect("there are fewer provider types than 2^16");
+            self.dirty_providers.insert(ProviderIndex(place));
         }
         self.dirty_nodes.extend(self.node_keys());
         self.dirty_instances

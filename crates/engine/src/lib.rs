@@ -15,20 +15,25 @@ mod given;
 mod intent;
 mod observe;
 mod plan;
+mod progress;
 mod pump;
 mod record;
 pub mod settings;
 mod snapshot;
 mod state;
 mod status;
+mod step;
+mod waiting;
 
 pub use effect::{
     Call, Effect, Input, Notice, Operation, Refusal, Response, ScalingChange, ScalingRequest, Scope,
 };
 pub use engine::Engine;
-pub use plan::{Action, Cause, Plan, Step, When};
+
 pub use record::{Breakage, Doom, Entry, RECORD_VERSION, Record, SharedTopology};
 pub use settings::Settings;
 pub use snapshot::{SNAPSHOT_VERSION, Snapshot};
 pub use state::{Instance, Intent, NodeState, Phase, ProviderIndex, State};
-pub use status::{InstanceStatus, NodeStatus, Status, Verdict, Waiting};
+pub use status::{InstanceStatus, NodeStatus, Status, Verdict};
+pub use step::{Action, Cause, Plan, Step, When};
+pub use waiting::Waiting;

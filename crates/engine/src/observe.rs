@@ -6,7 +6,8 @@ use zenekar_base::{ErrorClass, InstanceKey, ProviderError, ResourceView, Timesta
 
 use crate::backoff;
 use crate::effect::{Notice, Operation, Response, Scope};
-use crate::engine::{About, Engine, Timer};
+use crate::engine::Engine;
+use crate::progress::{About, Timer};
 use crate::record::{Breakage, Record};
 use crate::settings::{
     CALL_DEADLINE, OBSERVE_CONFIRM_INTERVAL, OBSERVE_STARTING_INTERVAL, OBSERVE_STEADY_INTERVAL,
@@ -28,7 +29,7 @@ impl Engine {
             instance.resource.is_none() && instance.uncertain_since.is_some(),
         );
         let progress = self.progress.get(&key);
-        let accepted = progress.is_some_and(|progress| progress.delete_accepted);
+        let accepted = progress.is_some_and(|progress| progress.delete_accepted.is_some());
         let absent = progress.is_some_and(|progress| progress.absent_since.is_some());
         let calling = progress.is_some_and(|progress| progress.call.is_some());
         let watched = if doomed {
@@ -234,11 +235,13 @@ impl Engine {
                 zenekar_base::ResourceState::Gone | zenekar_base::ResourceState::Deleting
             );
             let key = self.state.tags.get(&view.instance).copied();
+            // What another provider shows under the same tag is not the instance.
             let owner = key.and_then(|key| self.instance(key)).map(|instance| {
+                let here = instance.provider == Some(provider);
                 (
                     instance.key,
-                    instance.resource.clone(),
-                    instance.uncertain_since.is_some(),
+                    instance.resource.clone().filter(|_| here),
+                    here && instance.uncertain_since.is_some(),
                 )
             });
             match owner {
@@ -282,8 +285,8 @@ impl Engine {
                 provider,
                 resource: view.resource,
             });
-            self.dirty_providers.insert(index);
         }
+        self.dirty_providers.insert(index);
     }
 
     /// Decides what it means that an observation does not show an instance. A
@@ -315,7 +318,7 @@ impl Engine {
         if doomed {
             // Only what was told to go may be forgotten for not being shown.
             let progress = self.progress_of(key);
-            if progress.delete_accepted && progress.call.is_none() {
+            if progress.delete_accepted.is_some() && progress.call.is_none() {
                 self.record(Record::Gone { instance: key });
             }
             return;

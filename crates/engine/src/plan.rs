@@ -5,106 +5,17 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
 use zenekar_base::{InstanceKey, NodeKey, Timestamp};
 use zenekar_model::AddressChange;
 
 use crate::effect::{Input, Notice, Refusal};
-use crate::engine::{Engine, Timer};
-use crate::record::{Breakage, Doom, Record};
+use crate::engine::Engine;
+use crate::progress::Timer;
+use crate::record::{Doom, Record};
 use crate::settings::{BREAKER_FREE, BREAKER_SHARE_PERCENT, BREAKER_WINDOW};
 use crate::state::{Instance, Phase};
-use crate::status::Waiting;
-
-/// What a step does to its subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// A new instance is created.
-    Create,
-    /// An instance that is on its way is brought to readiness.
-    Continue,
-    /// An instance is contextualised again in place.
-    Restart,
-    /// An instance is deleted and another takes its place.
-    Replace,
-    /// An instance is deleted.
-    Delete,
-}
-
-/// Why a step is taken.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cause {
-    /// The node has fewer instances than wanted.
-    BelowTarget,
-    /// It is not ready yet.
-    Unfinished,
-    /// Its deletion has begun: why.
-    Doomed(Doom),
-    /// The node has more instances than wanted.
-    AboveTarget,
-    /// The descriptor no longer has its node.
-    NodeRemoved,
-    /// The infrastructure goes down.
-    Teardown,
-    /// It broke down.
-    Broken(Breakage),
-    /// Its resource section or its contextualisation has changed.
-    Outdated {
-        /// The resource section changed.
-        resource: bool,
-        /// The contextualisation changed.
-        context: bool,
-    },
-    /// An address that it was given has changed.
-    AddressChanged,
-    /// An address that it was given will change, once its owner is replaced.
-    AddressWillChange {
-        /// The owner's node.
-        node: String,
-    },
-}
-
-/// When a step is taken.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum When {
-    /// As soon as what it needs is ready.
-    Now,
-    /// Not before something else has happened.
-    Later(Waiting),
-}
-
-/// One unit of a plan on one subject.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Step {
-    /// The node.
-    #[serde(skip)]
-    pub node: NodeKey,
-    /// The instance; `None` for one that does not exist yet.
-    #[serde(skip)]
-    pub instance: Option<InstanceKey>,
-    /// What is done.
-    pub action: Action,
-    /// Why.
-    pub cause: Cause,
-    /// When.
-    pub when: When,
-}
-
-/// What would be done: immutable, with a parent.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Plan {
-    /// The generation that the plan starts from.
-    pub parent: u64,
-    /// The generation that it leads to.
-    pub generation: u64,
-    /// The steps, nodes in the order of the descriptor, lost nodes first.
-    pub steps: Vec<Step>,
-    /// What is worth telling about the request.
-    pub notices: Vec<Notice>,
-}
+use crate::step::{Action, Cause, Plan, Step, When};
+use crate::waiting::Waiting;
 
 /// How many broken instances may still be replaced, and until when no more.
 #[derive(Clone, Copy, Debug)]
@@ -115,13 +26,22 @@ pub(crate) struct Allowance {
     until: Timestamp,
 }
 
+/// How much of what has to wait is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// All of it, for people.
+    All,
+    /// Only what comes next, to act on.
+    Next,
+}
+
 impl Engine {
     /// Returns what remains to be done; empty if what is wanted is there.
     pub fn plan(&self) -> Plan {
         let mut allowance = self.allowance();
         let mut steps = Vec::new();
         for key in self.plan_order() {
-            let planned = self.plan_node(key, &mut allowance);
+            let planned = self.plan_node(key, &mut allowance, Detail::All);
             self.add_unfinished(key, &planned, &mut steps);
             steps.extend(planned);
         }
@@ -218,7 +138,9 @@ impl Engine {
                     if counts && !touched.contains(key) && told.insert(*key) {
                         let node = self.state.node(owner).name.clone();
                         let when = When::Later(Waiting::DependeeUpdates { node: node.clone() });
-                        let action = if self.recreate_on_address_change(reader) {
+                        let action = if self.address_change(reader, owner)
+                            == Some(AddressChange::Recreate)
+                        {
                             Action::Replace
                         } else {
                             Action::Restart
@@ -237,19 +159,7 @@ impl Engine {
     }
 
     fn ignores_addresses(&self, reader: NodeKey, owner: NodeKey) -> bool {
-        let (Some(topology), Some(reader), Some(owner)) = (
-            self.topology(),
-            self.state.node(reader).index,
-            self.state.node(owner).index,
-        ) else {
-            return true;
-        };
-        let dependencies = &topology.node(reader).dependencies;
-        reader == owner
-            || dependencies.iter().any(|dependency| {
-                dependency.on == owner
-                    && dependency.on_address_change == Some(AddressChange::Ignore)
-            })
+        reader == owner || self.address_change(reader, owner) == Some(AddressChange::Ignore)
     }
 
     /// Returns how many broken instances may be replaced now.
@@ -273,7 +183,12 @@ impl Engine {
     }
 
     /// Returns the steps for one node.
-    pub(crate) fn plan_node(&self, key: NodeKey, allowance: &mut Allowance) -> Vec<Step> {
+    pub(crate) fn plan_node(
+        &self,
+        key: NodeKey,
+        allowance: &mut Allowance,
+        detail: Detail,
+    ) -> Vec<Step> {
         let node = self.state.node(key);
         let wanted = self.state.wanted(key);
         let lists = &self.nodes[key.index()];
@@ -313,7 +228,7 @@ impl Engine {
         self.plan_broken(&mut draft, allowance);
         self.plan_surplus(&mut draft);
         let goal = wanted + self.surge(key, &draft);
-        self.plan_rolling(&mut draft);
+        self.plan_rolling(&mut draft, detail);
         self.plan_count(&mut draft, goal);
         draft.steps
     }
@@ -345,13 +260,15 @@ impl Engine {
     fn plan_surplus(&self, draft: &mut Draft) {
         let node = self.state.node(draft.node);
         let surge = self.surge(draft.node, draft);
-        let staying = node.counting - u32::try_from(draft.leaving.len()).unwrap_or(u32::MAX);
+        let staying = node
+            .counting
+            .saturating_sub(u32::try_from(draft.leaving.len()).unwrap_or(u32::MAX));
         let surplus = staying.saturating_sub(draft.wanted + surge) as usize;
         if surplus == 0 {
             return;
         }
         let lists = &self.nodes[draft.node.index()];
-        let due = |key: &InstanceKey| lists.outdated.contains(key) || lists.stale.contains(key);
+        let due = |key: &InstanceKey| lists.outdated.contains(key) || lists.stale.contains_key(key);
         let mut candidates: Vec<&Instance> = node
             .instances
             .iter()
@@ -379,14 +296,13 @@ impl Engine {
     /// Returns how many extra instances may exist while others are replaced.
     fn surge(&self, key: NodeKey, draft: &Draft) -> u32 {
         let lists = &self.nodes[key.index()];
-        let due = lists
-            .outdated
-            .union(&lists.stale)
+        let limit = self.update_limits(key).1;
+        let due = lists.outdated.iter().chain(lists.stale.keys());
+        let due = due
             .filter(|instance| !draft.leaving.contains(instance))
+            .take(limit as usize)
             .count();
-        self.update_limits(key)
-            .1
-            .min(u32::try_from(due).unwrap_or(u32::MAX))
+        limit.min(u32::try_from(due).unwrap_or(u32::MAX))
     }
 
     /// Returns how many instances may be missing and how many may be extra while updating.
@@ -404,31 +320,39 @@ impl Engine {
     }
 
     /// Plans the replacement of outdated instances and of those with stale
-    /// addresses, so that never more than the limit is missing at once.
-    fn plan_rolling(&self, draft: &mut Draft) {
+    /// addresses, so that never more than the limit is missing at once. Those
+    /// that do not serve come first; of the rest, where not all are asked for,
+    /// only the next one that has to wait is named.
+    fn plan_rolling(&self, draft: &mut Draft, detail: Detail) {
         let lists = &self.nodes[draft.node.index()];
+        if lists.outdated.is_empty() && lists.stale.is_empty() {
+            return;
+        }
         let (unavailable_max, _) = self.update_limits(draft.node);
         let dependee = self.updating_dependee(draft.node);
-        let both: BTreeSet<InstanceKey> = lists.outdated.union(&lists.stale).copied().collect();
-        for key in both {
-            let Some(instance) = self
-                .instance(key)
-                .filter(|instance| instance.counts() && !draft.leaving.contains(&key))
-            else {
+        let is_due =
+            |key: &&InstanceKey| lists.outdated.contains(key) || lists.stale.contains_key(key);
+        let idle = lists.idle.iter().filter(is_due);
+        let fresh_stale = lists
+            .stale
+            .keys()
+            .filter(|key| !lists.outdated.contains(key));
+        let due = lists.outdated.iter().chain(fresh_stale);
+        let serving = due.filter(|key| !lists.idle.contains(key));
+        for key in idle.chain(serving) {
+            let Some(instance) = self.instance(*key).filter(|instance| {
+                instance.counts() && instance.breakage.is_none() && !draft.leaving.contains(key)
+            }) else {
                 continue;
             };
-            if instance.breakage.is_some() {
-                continue;
-            }
             let (action, cause) = self.rolling_step(draft.node, instance);
+            let can_restart = matches!(
+                instance.phase,
+                Phase::Checking | Phase::Ready | Phase::Unready
+            );
             let when = if let Some(node) = &dependee {
                 When::Later(Waiting::DependeeUpdates { node: node.clone() })
-            } else if action == Action::Restart
-                && !matches!(
-                    instance.phase,
-                    Phase::Checking | Phase::Ready | Phase::Unready
-                )
-            {
+            } else if action == Action::Restart && !can_restart {
                 When::Later(Waiting::Unfinished)
             } else if !instance.serves()
                 || draft.serving > draft.wanted.saturating_sub(unavailable_max)
@@ -437,7 +361,14 @@ impl Engine {
             } else {
                 When::Later(Waiting::Rolling { unavailable_max })
             };
-            draft.take_out(self, key, action, cause, when);
+            let waits = matches!(
+                when,
+                When::Later(Waiting::Rolling { .. } | Waiting::DependeeUpdates { .. })
+            );
+            draft.take_out(self, *key, action, cause, when);
+            if waits && detail == Detail::Next {
+                return;
+            }
         }
     }
 
@@ -461,7 +392,8 @@ impl Engine {
                 .capabilities
                 .recontextualise
         });
-        let action = if in_place && !self.recreate_on_address_change(key) {
+        let recreate = self.nodes[key.index()].stale.get(&instance.key) == Some(&true);
+        let action = if in_place && !recreate {
             Action::Restart
         } else {
             Action::Replace
@@ -483,8 +415,11 @@ impl Engine {
 
     /// Turns steps that take instances out into replacements, or adds new ones, to reach the goal.
     fn plan_count(&self, draft: &mut Draft, goal: u32) {
-        let staying = self.state.node(draft.node).counting
-            - u32::try_from(draft.leaving.len()).unwrap_or(u32::MAX);
+        let staying = self
+            .state
+            .node(draft.node)
+            .counting
+            .saturating_sub(u32::try_from(draft.leaving.len()).unwrap_or(u32::MAX));
         let mut needed = goal.saturating_sub(staying);
         for step in &mut draft.steps {
             if step.action == Action::Replace && step.when == When::Now {
@@ -509,7 +444,7 @@ impl Engine {
     /// Plans a node anew and takes the steps that can be taken now.
     pub(crate) fn replan(&mut self, key: NodeKey) {
         let mut allowance = self.allowance_if_broken(key);
-        let steps = self.plan_node(key, &mut allowance);
+        let steps = self.plan_node(key, &mut allowance, Detail::Next);
         self.nodes[key.index()].deferred.clear();
         for step in steps {
             match &step.when {

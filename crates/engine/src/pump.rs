@@ -5,7 +5,8 @@ use std::sync::Arc;
 use zenekar_base::{CallId, InstanceKey, ResourceId, Timestamp, Token};
 
 use crate::effect::{Call, Effect, Operation};
-use crate::engine::{About, Engine, InFlight, Timer};
+use crate::engine::Engine;
+use crate::progress::{About, InFlight, Timer};
 use crate::record::Record;
 use crate::settings::{CALL_DEADLINE, CREATE_DEADLINE, PROBE_DEADLINE, PROBES_IN_FLIGHT_MAX};
 use crate::state::{Phase, ProviderIndex};
@@ -38,6 +39,11 @@ impl Engine {
             return;
         };
         let (doomed, phase) = (instance.doom.is_some(), instance.phase);
+        if self.provider_for(instance) != Some(provider) {
+            // An edited descriptor has moved it while it stood in line here.
+            self.dirty_instances.insert(key);
+            return;
+        }
         if self.progress_of(key).call.is_some() {
             return;
         }
@@ -202,7 +208,7 @@ impl Engine {
                 self.providers[provider.index()]
                     .orphans_busy
                     .get(resource)
-                    .is_none_or(|(_, at)| *at <= self.now)
+                    .is_none_or(|orphan| !orphan.calling && orphan.not_before <= self.now)
             })
             .collect();
         for resource in due {
@@ -211,12 +217,11 @@ impl Engine {
                 return;
             }
             progress.in_flight += 1;
-            // Busy until the answer: the entry's time is moved by it.
             progress
                 .orphans_busy
                 .entry(resource.clone())
-                .or_insert((0, Timestamp::MAX))
-                .1 = Timestamp::MAX;
+                .or_default()
+                .calling = true;
             let operation = Operation::Delete {
                 instance: None,
                 resource: resource.clone(),

@@ -61,6 +61,14 @@ pub const ATTEMPTS_SCARCE_MAX: u32 = 5;
 /// After which time a given-up subject is tried again while `watch` runs.
 pub const BLOCK_RETRY_INTERVAL: Millis = Millis::from_secs(300);
 
+/// The longest pause that a provider may ask for: a longer one is a mistake
+/// of its clock or its units more often than a wish.
+pub const RETRY_AFTER_MAX: Millis = Millis::from_secs(900);
+
+/// How long, besides its settle span, an accepted deletion may take before it
+/// is asked for again. Machines that shut down cleanly take up to two minutes.
+pub const DELETE_PATIENCE: Millis = Millis::from_secs(180);
+
 /// The window over which the circuit breaker counts replacements.
 pub const BREAKER_WINDOW: Millis = Millis::from_secs(600);
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zenekar_base::{
-    Addresses, ErrorClass, GivenNode, InfrastructureId, InstanceKey, InstanceTag, NodeKey, RequestId, ResourceId, Timestamp,
+    Addresses, ErrorClass, GivenNode, InfrastructureId, InstanceKey, InstanceTag, NodeKey,
+    RequestId, ResourceId, Timestamp,
 };
 use zenekar_model::{NodeFingerprint, NodeIndex};
 
@@ -140,10 +141,18 @@ impl From<&State> for Snapshot {
             nodes: state.nodes.iter().map(StoredNode::from).collect(),
             instances: state.instances.values().map(StoredInstance::from).collect(),
             providers: state.providers.clone(),
-            given: state.given.iter().map(|(set, (nodes, _))| (*set, Arc::clone(nodes))).collect(),
+            given: state
+                .given
+                .iter()
+                .map(|(set, (nodes, _))| (*set, Arc::clone(nodes)))
+                .collect(),
             next_given: state.next_given,
             next_instance: state.next_instance,
-            orphans: state.orphans.iter().map(|((provider, resource), since)| (provider.0, resource.clone(), *since)).collect(),
+            orphans: state
+                .orphans
+                .iter()
+                .map(|((provider, resource), since)| (provider.0, resource.clone(), *since))
+                .collect(),
             requests: state.requests.clone(),
             replacements: state.replacements.clone(),
             torn_down: state.torn_down,
@@ -157,13 +166,23 @@ impl Snapshot {
     /// are left out: one that was written by us never holds such a link.
     pub fn restore(self, infrastructure: InfrastructureId) -> State {
         let mut nodes: Vec<NodeState> = self.nodes.into_iter().map(NodeState::from).collect();
-        let names = nodes.iter().enumerate().map(|(position, node)| (node.name.clone(), node_key(position))).collect();
+        let names = nodes
+            .iter()
+            .enumerate()
+            .map(|(position, node)| (node.name.clone(), node_key(position)))
+            .collect();
         let node_keys = places(&nodes);
-        let mut given: BTreeMap<u32, (Arc<Vec<GivenNode>>, u32)> = self.given.into_iter().map(|(set, nodes)| (set, (nodes, 0))).collect();
+        let mut given: BTreeMap<u32, (Arc<Vec<GivenNode>>, u32)> = self
+            .given
+            .into_iter()
+            .map(|(set, nodes)| (set, (nodes, 0)))
+            .collect();
         let (mut instances, mut tags) = (BTreeMap::new(), BTreeMap::new());
         for stored in self.instances {
             let instance = stored.restore(&infrastructure);
-            let Some(node) = nodes.get_mut(instance.node.index()) else { continue };
+            let Some(node) = nodes.get_mut(instance.node.index()) else {
+                continue;
+            };
             node.instances.insert(instance.key);
             node.tally(&instance);
             if let Some((_, holders)) = instance.given.and_then(|set| given.get_mut(&set)) {
@@ -174,7 +193,11 @@ impl Snapshot {
         }
         State {
             infrastructure,
-            intent: self.intent.map(|intent| Intent { generation: intent.generation, topology: intent.topology, teardown: intent.teardown }),
+            intent: self.intent.map(|intent| Intent {
+                generation: intent.generation,
+                topology: intent.topology,
+                teardown: intent.teardown,
+            }),
             nodes,
             names,
             node_keys,
@@ -184,7 +207,11 @@ impl Snapshot {
             given,
             next_given: self.next_given,
             next_instance: self.next_instance,
-            orphans: self.orphans.into_iter().map(|(provider, resource, since)| ((ProviderIndex(provider), resource), since)).collect(),
+            orphans: self
+                .orphans
+                .into_iter()
+                .map(|(provider, resource, since)| ((ProviderIndex(provider), resource), since))
+                .collect(),
             requests: self.requests,
             replacements: self.replacements,
             torn_down: self.torn_down,
@@ -199,8 +226,11 @@ fn node_key(position: usize) -> NodeKey {
 
 /// Returns the key of each node of the current topology, by place.
 fn places(nodes: &[NodeState]) -> Vec<NodeKey> {
-    let by_place: BTreeMap<NodeIndex, NodeKey> =
-        nodes.iter().enumerate().filter_map(|(position, node)| Some((node.index?, node_key(position)))).collect();
+    let by_place: BTreeMap<NodeIndex, NodeKey> = nodes
+        .iter()
+        .enumerate()
+        .filter_map(|(position, node)| Some((node.index?, node_key(position))))
+        .collect();
     by_place.into_values().collect()
 }
 
@@ -213,7 +243,10 @@ impl From<&NodeState> for StoredNode {
             scaled: node.scaled,
             next_ordinal: node.next_ordinal,
             dependencies: node.dependencies.clone(),
-            block: node.block.as_ref().map(|block| (block.class, block.message.clone(), block.since)),
+            block: node
+                .block
+                .as_ref()
+                .map(|block| (block.class, block.message.clone(), block.since)),
         }
     }
 }
@@ -226,7 +259,11 @@ impl From<StoredNode> for NodeState {
             scaled: stored.scaled,
             next_ordinal: stored.next_ordinal,
             dependencies: stored.dependencies,
-            block: stored.block.map(|(class, message, since)| Block { class, message, since }),
+            block: stored.block.map(|(class, message, since)| Block {
+                class,
+                message,
+                since,
+            }),
             ..Self::new(&stored.name)
         }
     }

@@ -106,7 +106,7 @@ impl Instance {
 
     /// Says whether it does its work now.
     pub fn serves(&self) -> bool {
-        self.phase == Phase::Ready && self.doom.is_none()
+        self.phase == Phase::Ready && self.doom.is_none() && self.breakage.is_none()
     }
 }
 
@@ -392,12 +392,41 @@ impl State {
                 self.nodes[key.index()].target = *target;
             }
         }
+        self.register_providers(topology);
+        for instance in self.instances.values_mut() {
+            if instance.phase == Phase::Planned {
+                // The alternatives may be others now.
+                instance.candidate = 0;
+            }
+        }
+        if self.teardown() {
+            for node in &mut self.nodes {
+                node.scaled = false;
+            }
+        }
         self.intent = Some(Intent {
             generation,
             topology: topology.clone(),
             teardown: false,
         });
         self.torn_down = false;
+    }
+
+    /// Gives every provider that the topology names its place, in order, so
+    /// that places follow from the records alone.
+    fn register_providers(&mut self, topology: &SharedTopology) {
+        let mut seen = BTreeSet::new();
+        for index in topology.indices() {
+            let node = topology.node(index);
+            for (place, candidate) in node.candidates.iter().enumerate() {
+                if seen.insert((node.definition, *candidate))
+                    && let Some(implementation) = topology.candidate(index, place)
+                {
+                    let name = implementation.provider.clone();
+                    self.provider(&name);
+                }
+            }
+        }
     }
 
     fn apply_scaled(&mut self, request: &RequestId, generation: u64, targets: &[(NodeKey, u32)]) {
@@ -572,7 +601,7 @@ impl Instance {
                 message,
                 candidate,
                 ..
-            } => {
+            } if self.resource.is_none() => {
                 self.candidate = *candidate;
                 self.last_error = Some((*class, message.clone()));
                 self.uncertain_since = None;

@@ -1,229 +1,15 @@
 //! What people and tools are told: how far everything is, and what it waits for.
 
-use std::fmt;
-
 use serde::Serialize;
 use zenekar_base::{
     Addresses, ErrorClass, InstanceKey, NodeKey, ProviderError, ResourceId, Timestamp,
 };
 
 use crate::engine::Engine;
-use crate::plan::{Cause, Step};
 use crate::record::Breakage;
 use crate::state::{Instance, Phase};
-
-/// Why a step is not taken, or what an instance waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Waiting {
-    /// A node that it depends on is not ready.
-    Dependency {
-        /// The node.
-        node: String,
-        /// How many of its instances are ready.
-        serving: u32,
-        /// How many are needed.
-        required: u32,
-    },
-    /// Its node was given up.
-    Blocked {
-        /// The class of the error.
-        class: ErrorClass,
-        /// What the provider said.
-        message: String,
-    },
-    /// A pause after a failure.
-    Backoff {
-        /// The end of the pause.
-        until: Timestamp,
-        /// Failures in a row.
-        failures: u32,
-        /// The last error.
-        error: Option<ProviderError>,
-    },
-    /// The provider asked for a pause.
-    Throttled {
-        /// The provider.
-        provider: String,
-        /// The end of the pause.
-        until: Timestamp,
-    },
-    /// As many calls as allowed are in flight.
-    Slot {
-        /// The provider.
-        provider: String,
-        /// The bound.
-        calls_in_flight_max: u32,
-    },
-    /// After a restart, what is there has to be seen first.
-    Recovery {
-        /// The provider.
-        provider: String,
-    },
-    /// The answer to a call.
-    Answer {
-        /// The operation.
-        operation: &'static str,
-        /// Since when.
-        since: Timestamp,
-    },
-    /// The provider is starting it.
-    Boot {
-        /// When it is given up.
-        deadline: Timestamp,
-    },
-    /// Its health checks.
-    Health {
-        /// The last finding.
-        finding: Option<String>,
-        /// When it is given up.
-        deadline: Option<Timestamp>,
-    },
-    /// Those that depend on it go first.
-    DependentsFirst {
-        /// The dependent node.
-        node: String,
-        /// How many of its instances are left.
-        instances: u32,
-    },
-    /// The circuit breaker is open.
-    Breaker {
-        /// When it lets the next one pass.
-        until: Timestamp,
-        /// Replacements within the window.
-        replaced: u32,
-        /// Replacements allowed within the window.
-        limit: u32,
-    },
-    /// Others are being replaced.
-    Rolling {
-        /// How many may be missing at once.
-        unavailable_max: u32,
-    },
-    /// A node that it depends on is being updated.
-    DependeeUpdates {
-        /// The node.
-        node: String,
-    },
-    /// It has to get further by itself first.
-    Unfinished,
-    /// Nobody knows yet whether it exists.
-    Certainty,
-    /// The provider has accepted its deletion.
-    Disappearance,
-    /// Its deletion fails.
-    Stuck {
-        /// The last error.
-        error: Option<ProviderError>,
-        /// When it is tried again.
-        until: Timestamp,
-    },
-}
-
-impl fmt::Display for Waiting {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Dependency {
-                node,
-                serving,
-                required,
-            } => write!(
-                formatter,
-                "waits for `{node}` to be ready ({serving} of {required})"
-            ),
-            Self::Blocked { class, message } => write!(formatter, "given up: {message} ({class})"),
-            Self::Backoff {
-                failures,
-                error: Some(error),
-                ..
-            } => write!(formatter, "pauses after failure {failures}: {error}"),
-            Self::Backoff {
-                failures,
-                error: None,
-                ..
-            } => write!(formatter, "pauses after failure {failures}"),
-            Self::Throttled { provider, .. } => {
-                write!(formatter, "provider `{provider}` asks for a pause")
-            }
-            Self::Slot {
-                provider,
-                calls_in_flight_max,
-            } => {
-                write!(
-                    formatter,
-                    "waits for one of {calls_in_flight_max} calls in flight to provider `{provider}`"
-                )
-            }
-            Self::Recovery { provider } => {
-                write!(formatter, "first has to see what provider `{provider}` has")
-            }
-            Self::Answer { operation, .. } => {
-                write!(formatter, "waits for the answer to `{operation}`")
-            }
-            Self::Boot { .. } => formatter.write_str("the provider is starting it"),
-            Self::Health {
-                finding: Some(finding),
-                ..
-            } => write!(formatter, "waits to be healthy: {finding}"),
-            Self::Health { finding: None, .. } => formatter.write_str("waits to be healthy"),
-            Self::DependentsFirst { node, instances } => write!(
-                formatter,
-                "waits for {instances} instance(s) of `{node}` to go first"
-            ),
-            Self::Breaker {
-                replaced, limit, ..
-            } => {
-                write!(
-                    formatter,
-                    "circuit breaker open: {replaced} of {limit} replacements allowed in 10 minutes were made"
-                )
-            }
-            Self::Rolling { unavailable_max } => write!(
-                formatter,
-                "others of its node are replaced first, {unavailable_max} at a time"
-            ),
-            Self::DependeeUpdates { node } => write!(formatter, "waits for `{node}` to be updated"),
-            Self::Unfinished => formatter.write_str("has to get further first"),
-            Self::Certainty => {
-                formatter.write_str("waits until the provider shows for certain whether it exists")
-            }
-            Self::Disappearance => formatter.write_str("the provider is deleting it"),
-            Self::Stuck {
-                error: Some(error), ..
-            } => write!(formatter, "its deletion fails: {error}"),
-            Self::Stuck { error: None, .. } => formatter.write_str("its deletion fails"),
-        }
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BelowTarget => formatter.write_str("fewer instances than wanted"),
-            Self::Unfinished => formatter.write_str("not ready yet"),
-            Self::Doomed(doom) => doom.fmt(formatter),
-            Self::AboveTarget => formatter.write_str("more instances than wanted"),
-            Self::NodeRemoved => formatter.write_str("its node is no longer in the descriptor"),
-            Self::Teardown => formatter.write_str("the infrastructure goes down"),
-            Self::Broken(breakage) => breakage.fmt(formatter),
-            Self::Outdated {
-                resource: true,
-                context: false,
-            } => formatter.write_str("its resource section has changed"),
-            Self::Outdated {
-                resource: false, ..
-            } => formatter.write_str("its contextualisation has changed"),
-            Self::Outdated { .. } => {
-                formatter.write_str("its resource section and contextualisation have changed")
-            }
-            Self::AddressChanged => formatter.write_str("an address that it was given has changed"),
-            Self::AddressWillChange { node } => write!(
-                formatter,
-                "it knows addresses of `{node}`, which is replaced"
-            ),
-        }
-    }
-}
+use crate::step::Step;
+use crate::waiting::Waiting;
 
 /// One instance, for people and tools.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -324,6 +110,11 @@ impl Engine {
                 causes.push((name.clone(), error.class, error.message.clone()));
             }
         }
+        for key in self.state.orphans.keys() {
+            if let Some(error) = self.given_up_orphan(key) {
+                causes.push((key.1.to_string(), error.class, error.message.clone()));
+            }
+        }
         let members = unsettled.flat_map(|node| &node.instances);
         let stuck = members
             .filter_map(|key| self.instance(*key))
@@ -355,20 +146,43 @@ impl Engine {
     /// Says whether what is wanted is there; unlike [`Engine::verdict`] at no
     /// cost that grows with the infrastructure.
     pub fn is_converged(&self) -> bool {
-        let synchronised = self.providers.iter().all(|provider| provider.synchronised);
-        let clean = self.unsettled.is_empty() && self.state.orphans.is_empty() && synchronised;
+        let clean =
+            self.unsettled.is_empty() && self.state.orphans.is_empty() && self.is_synchronised();
         clean && (!self.state.teardown() || self.state.torn_down)
     }
 
     /// Says whether anything can still get further without help.
     fn is_moving(&self) -> bool {
-        let unseen = self
-            .providers
-            .iter()
-            .any(|provider| !provider.synchronised && provider.observe_error.is_none());
-        unseen
-            || !self.state.orphans.is_empty()
-            || self.unsettled.iter().any(|node| self.node_is_moving(*node))
+        let unseen = self.providers.iter().any(|provider| {
+            provider.needed && !provider.synchronised && provider.observe_error.is_none()
+        });
+        let orphans_moving = self
+            .state
+            .orphans
+            .keys()
+            .any(|key| self.given_up_orphan(key).is_none());
+        unseen || orphans_moving || self.unsettled.iter().any(|node| self.node_is_moving(*node))
+    }
+
+    /// Returns the error for which the deletion of an orphan was given up, if it was.
+    fn given_up_orphan(
+        &self,
+        key: &(crate::state::ProviderIndex, ResourceId),
+    ) -> Option<&ProviderError> {
+        let orphan = self.providers[key.0.index()].orphans_busy.get(&key.1)?;
+        orphan
+            .last_error
+            .as_ref()
+            .filter(|error| backoff_exhausted(error, orphan.failures))
+    }
+
+    /// Says whether a provider cannot be looked at any more.
+    fn is_blind(&self, provider: crate::state::ProviderIndex) -> bool {
+        let progress = &self.providers[provider.index()];
+        progress
+            .observe_error
+            .as_ref()
+            .is_some_and(|error| backoff_exhausted(error, progress.observe_failures))
     }
 
     fn node_is_moving(&self, key: NodeKey) -> bool {
@@ -379,16 +193,21 @@ impl Engine {
             .filter_map(|key| self.instance(*key))
             .any(|instance| {
                 !instance.serves()
-                    && !matches!(
-                        self.waiting(instance),
+                    && match self.waiting(instance) {
                         Some(
                             Waiting::Blocked { .. }
-                                | Waiting::Dependency { .. }
-                                | Waiting::DependentsFirst { .. }
-                                | Waiting::Stuck { .. }
-                                | Waiting::Recovery { .. }
-                        )
-                    )
+                            | Waiting::Dependency { .. }
+                            | Waiting::DependentsFirst { .. }
+                            | Waiting::Stuck { .. }
+                            | Waiting::Recovery { .. },
+                        ) => false,
+                        Some(
+                            Waiting::Certainty | Waiting::Disappearance | Waiting::Boot { .. },
+                        ) => instance
+                            .provider
+                            .is_none_or(|provider| !self.is_blind(provider)),
+                        _ => true,
+                    }
             })
     }
 
@@ -400,8 +219,8 @@ impl Engine {
             .and_then(|call| self.calls.get(&call))
         {
             let operation = match flight.about {
-                crate::engine::About::Create(_) => "create",
-                crate::engine::About::Delete(_) => "delete",
+                crate::progress::About::Create(_) => "create",
+                crate::progress::About::Delete(_) => "delete",
                 _ => "recontextualise",
             };
             return Some(Waiting::Answer {
@@ -418,8 +237,8 @@ impl Engine {
                 .iter()
                 .find(|step| step.instance == Some(instance.key));
             return step.and_then(|step| match &step.when {
-                crate::plan::When::Later(waiting) => Some(waiting.clone()),
-                crate::plan::When::Now => None,
+                crate::step::When::Later(waiting) => Some(waiting.clone()),
+                crate::step::When::Now => None,
             });
         }
         match instance.phase {
@@ -475,7 +294,7 @@ impl Engine {
                 error: progress.last_error.clone(),
                 until,
             },
-            Some(progress) if progress.delete_accepted => Waiting::Disappearance,
+            Some(progress) if progress.delete_accepted.is_some() => Waiting::Disappearance,
             _ if instance.resource.is_none() => Waiting::Certainty,
             Some(progress) if until > self.now => Waiting::Backoff {
                 until,

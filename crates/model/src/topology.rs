@@ -389,7 +389,7 @@ impl Topology {
             .into_iter()
             .map(|list| list.into_iter().map(node_index).collect())
             .collect();
-        let fingerprint = fingerprint(&name, &definitions, &nodes);
+        let fingerprint = fingerprint(&name, &variables, &definitions, &nodes);
         Ok(Self {
             name,
             user_id,
@@ -544,9 +544,15 @@ fn cycle_error(edges: &[Vec<usize>], nodes: &[Node]) -> TopologyError {
     )
 }
 
-fn fingerprint(name: &str, definitions: &[Definition], nodes: &[Node]) -> Fingerprint {
+fn fingerprint(
+    name: &str,
+    variables: &Value,
+    definitions: &[Definition],
+    nodes: &[Node],
+) -> Fingerprint {
     let mut builder = FingerprintBuilder::default();
     builder.text(name);
+    variables.fingerprint_into(&mut builder);
     let health: Vec<Fingerprint> = definitions.iter().map(health_fingerprint).collect();
     for node in nodes {
         builder
@@ -564,7 +570,14 @@ fn fingerprint(name: &str, definitions: &[Definition], nodes: &[Node]) -> Finger
                     .on_address_change
                     .map_or(0, |change| change as u64 + 1),
             );
+            for mapping in &dependency.mappings {
+                builder
+                    .text(&mapping.source)
+                    .text(&mapping.destination)
+                    .number(u64::from(mapping.synchronous));
+            }
         }
+        node.variables.fingerprint_into(&mut builder);
         builder.piece(b'h', &health[node.definition as usize].0.to_be_bytes());
         let update = node.update;
         builder

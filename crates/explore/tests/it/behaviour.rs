@@ -11,11 +11,11 @@ use zenekar_simcloud::{Intervention, Quota, Settings};
 
 use crate::build::{changed, named, node, reading, topology};
 
-fn world(settings: Settings) -> World {
+pub(crate) fn world(settings: Settings) -> World {
     World::new(1, settings, Adversary::default())
 }
 
-fn up(nodes: Vec<Node>) -> World {
+pub(crate) fn up(nodes: Vec<Node>) -> World {
     let mut world = world(Settings::calm());
     world.tell(Input::Intent(topology(nodes)));
     converge(&mut world);
@@ -23,7 +23,7 @@ fn up(nodes: Vec<Node>) -> World {
 }
 
 /// Goes on until the engine is content, for an hour at most.
-fn converge(world: &mut World) {
+pub(crate) fn converge(world: &mut World) {
     let limit = world.now + Millis::from_secs(3600);
     while !world.engine.is_converged() {
         assert!(
@@ -35,7 +35,7 @@ fn converge(world: &mut World) {
 }
 
 /// Goes on for some time.
-fn pass(world: &mut World, seconds: u64) {
+pub(crate) fn pass(world: &mut World, seconds: u64) {
     let until = world.now + Millis::from_secs(seconds);
     while world.now < until && world.step() {}
 }
@@ -49,7 +49,7 @@ fn names(world: &World) -> Vec<String> {
         .collect()
 }
 
-fn scale(request: &str, change: ScalingChange) -> Input {
+pub(crate) fn scale(request: &str, change: ScalingChange) -> Input {
     Input::Scale(ScalingRequest {
         request: RequestId::new(request),
         changes: vec![change],
@@ -63,7 +63,7 @@ fn by(node: &str, difference: i64) -> ScalingChange {
     }
 }
 
-fn kill(world: &mut World, name: &str) {
+pub(crate) fn kill(world: &mut World, name: &str) {
     let state = world.engine.state();
     let key = state.find_instance(name).expect("the instance exists");
     let resource = state.instances[&key]

@@ -3,3 +3,4 @@
 mod behaviour;
 mod build;
 mod lives;
+mod regressions;
