@@ -100,7 +100,7 @@ pub fn topology(random: &mut Random, size: u64, version: u64) -> Arc<Topology> {
     let size = u32::try_from(size).unwrap_or(1);
     let nodes = (0..size)
         .map(|index| {
-            let min = u32::try_from(random.between(1, 3)).unwrap_or(1);
+            let min = u32::try_from(random.between(0, 3)).unwrap_or(1);
             let max = min + u32::try_from(random.below(3)).unwrap_or(0);
             let mut dependencies = Vec::new();
             let mut references = Vec::new();
@@ -128,12 +128,14 @@ pub fn topology(random: &mut Random, size: u64, version: u64) -> Arc<Topology> {
                 resource: Fingerprint::of_text(&shape),
                 context: Fingerprint::of_text("context"),
             };
+            // Some nodes have an alternative to fall back to.
+            let alternatives = 1 + u32::try_from(random.below(2)).unwrap_or(0);
             let surge_max = u32::try_from(random.below(2)).unwrap_or(0);
             Node {
                 name: format!("node-{index}"),
                 definition: 0,
-                candidates: vec![0],
-                fingerprints: vec![fingerprint],
+                candidates: (0..alternatives).collect(),
+                fingerprints: vec![fingerprint; alternatives as usize],
                 count: CountRange { min, max },
                 variables: Value::Null,
                 filter: Value::Null,
@@ -155,7 +157,7 @@ pub fn topology(random: &mut Random, size: u64, version: u64) -> Arc<Topology> {
     };
     let definitions = vec![Definition {
         name: "machine".to_owned(),
-        implementations: vec![implementation],
+        implementations: vec![implementation.clone(), implementation],
     }];
     let parts = TopologyParts {
         name: "simulated".to_owned(),

@@ -242,6 +242,15 @@ fn check_end(world: &World) -> Result<(), Failure> {
             return safety(format!("machine {} is not in the state", entry.resource));
         }
     }
+    let intended = world
+        .journal
+        .iter()
+        .filter(|entry| entry.record.kind() == "create-intended")
+        .count();
+    let made = world.cloud.ledger().entries().count();
+    if made > intended {
+        return safety(format!("{made} machines were made for {intended} intents"));
+    }
     let plan = world.engine.plan();
     if !plan.steps.is_empty() {
         return safety(format!("converged, and yet planned: {:?}", plan.steps));
