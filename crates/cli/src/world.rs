@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use zenekar_base::{InfrastructureId, Timestamp};
-use zenekar_engine::{Engine, Input};
+use zenekar_engine::Engine;
 use zenekar_occopus::OccopusRenderer;
 use zenekar_provider::Provider;
 use zenekar_provider_sim::{SimFiles, SimProvider};
-use zenekar_runtime::{Cancel, Clock, Host, Observer, Outcome, Pace, Session, SharedStore, Until};
+use zenekar_runtime::{Cancel, Clock, Host, Pace, Session, SharedStore, Until};
 use zenekar_simcloud::{Intervention, Settings as SimSettings};
 use zenekar_store::Store;
 
@@ -132,20 +133,12 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
     result
 }
 
-/// Runs a session, and lets it wind down when the user or the system asks for that.
-pub(crate) async fn drive(
-    session: &mut Session,
-    inputs: Vec<Input>,
-    until: Until,
-    observer: &mut dyn Observer,
+/// Turns interrupts and requests to terminate into cancellation; `interrupted`
+/// is set when that was told on the terminal.
+pub(crate) fn cancel_on_signals(
     output: Output,
-) -> Result<Outcome, Failure> {
-    let cancel = cancel_on_signals(output)?;
-    Ok(session.run(inputs, until, cancel, observer).await?)
-}
-
-/// Turns interrupts and requests to terminate into cancellation.
-pub(crate) fn cancel_on_signals(output: Output) -> Result<Cancel, Failure> {
+    interrupted: Arc<AtomicBool>,
+) -> Result<Cancel, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let (handle, cancel) = Cancel::new();
@@ -163,6 +156,7 @@ pub(crate) fn cancel_on_signals(output: Output) -> Result<Cancel, Failure> {
             }
             if !is_repeated && !output.is_json() {
                 output.line("\nstopping: nothing new is started; waiting for answers (interrupt again to stop at once)");
+                interrupted.store(true, Ordering::Relaxed);
             }
             is_repeated = true;
             handle.cancel();

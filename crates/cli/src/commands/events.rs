@@ -95,6 +95,7 @@ impl Reader {
             self.next = last + 1;
             for (sequence, entry) in entries {
                 self.state.apply(&entry);
+                self.narrator.note(&self.state, &entry);
                 if let Some(told) = self.narrator.tell(&self.state, &entry) {
                     each(Happened {
                         sequence,

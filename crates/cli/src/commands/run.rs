@@ -79,8 +79,10 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let started_at = host.clock.now();
     let mut progress = Progress::new(output, session.engine(), host.clock.pace(), started_at);
-    let outcome =
-        world::drive(&mut session, work.inputs, work.until, &mut progress, output).await?;
+    let cancel = world::cancel_on_signals(output, progress.interrupted())?;
+    let outcome = session
+        .run(work.inputs, work.until, cancel, &mut progress)
+        .await?;
     progress.finish(session.engine());
     let unanswered = session.calls_unanswered();
     let took = progress.elapsed_text(session.engine());

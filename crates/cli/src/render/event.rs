@@ -55,9 +55,8 @@ impl Narrator {
             .unwrap_or_else(|| format!("instance {key}"))
     }
 
-    /// Puts a fact into words; none if people need not know. The fact is
-    /// already part of the state.
-    pub(crate) fn tell(&mut self, state: &State, entry: &Entry) -> Option<Told> {
+    /// Remembers what a new instance is called. The fact is already part of the state.
+    pub(crate) fn note(&mut self, state: &State, entry: &Entry) {
         if let Record::Planned {
             instance,
             node,
@@ -65,9 +64,14 @@ impl Narrator {
             ..
         } = &entry.record
         {
-            self.names
-                .insert(*instance, format!("{}/{ordinal}", node_name(state, *node)));
+            let name = format!("{}/{ordinal}", node_name(state, *node));
+            self.names.insert(*instance, name);
         }
+    }
+
+    /// Puts a fact into words; none if people need not know. The fact is
+    /// already part of the state, and noted.
+    pub(crate) fn tell(&self, state: &State, entry: &Entry) -> Option<Told> {
         let subject = match (entry.record.instance(), &entry.record) {
             (Some(instance), _) => self.name(instance),
             (None, Record::Blocked { node, .. } | Record::Unblocked { node }) => {
@@ -171,6 +175,18 @@ impl Narrator {
             Record::TornDown => (Mood::Good, "everything is gone".to_owned()),
         })
     }
+}
+
+/// Says whether a fact tells of something that failed.
+pub(crate) const fn is_failure(record: &Record) -> bool {
+    matches!(
+        record,
+        Record::CreateFailed { .. }
+            | Record::Unready { .. }
+            | Record::Broke { .. }
+            | Record::Blocked { .. }
+            | Record::OrphanFound { .. }
+    )
 }
 
 fn node_name(state: &State, key: NodeKey) -> String {

@@ -2,13 +2,15 @@
 //! lines elsewhere.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use zenekar_base::{InstanceKey, Millis, NodeKey, Timestamp};
 use zenekar_engine::{Engine, Entry, Notice, Record};
 use zenekar_runtime::{Observer, Pace};
 
 use crate::output::{Output, Paint, counted, grouped, terminal_size};
-use crate::render::event::{Mood, Narrator, Told, pace_text};
+use crate::render::event::{Mood, Narrator, Told, is_failure, pace_text};
 use crate::render::plan::{notice_text, shorten};
 use crate::render::status::{Tally, instance_text};
 
@@ -18,6 +20,9 @@ const LINES_PER_INSTANCE_MAX: usize = 60;
 
 /// Steps in which the progress of larger infrastructures is told.
 const PROGRESS_STEPS: usize = 20;
+
+/// Failures that are told one by one where not every event is.
+const FAILURES_TOLD_MAX: usize = 20;
 
 /// Lines that the tree leaves free on the terminal.
 const LINES_FREE: usize = 3;
@@ -44,7 +49,11 @@ pub(crate) struct Progress {
     pace: Pace,
     started_at: Timestamp,
     lines_drawn: usize,
-    steps_told: usize,
+    /// Set when somebody else wrote below the tree.
+    interrupted: Arc<AtomicBool>,
+    /// Instances that may still change before the progress is told again.
+    quiet_left: usize,
+    failures_told: usize,
     lengths: Lengths,
 }
 
@@ -72,9 +81,16 @@ impl Progress {
             pace,
             started_at: now,
             lines_drawn: 0,
-            steps_told: 0,
+            interrupted: Arc::default(),
+            quiet_left: 0,
+            failures_told: 0,
             lengths: Lengths::default(),
         }
+    }
+
+    /// Returns what others set when they write to the terminal.
+    pub(crate) fn interrupted(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.interrupted)
     }
 
     /// Draws the last state and leaves it standing.
@@ -103,6 +119,8 @@ impl Progress {
 
     fn erase(&mut self) -> String {
         match std::mem::take(&mut self.lines_drawn) {
+            // What stands above the words of others stays.
+            _ if self.interrupted.swap(false, Ordering::Relaxed) => String::new(),
             0 => String::new(),
             // Up to the first line of the tree, then clear to the end of the screen.
             lines => format!("\u{1b}[{lines}A\r\u{1b}[J"),
@@ -196,33 +214,38 @@ impl Progress {
         self.line(&format!("{at}  {}  {text}", paint.strong(subject)));
     }
 
+    /// Tells how far everything is, once per twentieth of all instances.
     fn tell_progress(&mut self, engine: &Engine) {
-        let tally = Tally::of(engine);
-        let is_down = engine.state().teardown();
-        let (done, all) = if is_down {
-            (tally.existing, 0)
-        } else {
-            (tally.serving, tally.wanted)
-        };
-        let step = if is_down {
-            PROGRESS_STEPS
-        } else {
-            done * PROGRESS_STEPS / all.max(1)
-        };
-        if step == self.steps_told && !is_down {
+        if self.quiet_left > 0 {
+            self.quiet_left -= 1;
             return;
         }
-        self.steps_told = step;
+        let tally = Tally::of(engine);
+        self.quiet_left = tally.wanted.max(tally.existing) / PROGRESS_STEPS;
         let at = self
             .output
             .talk_paint
             .faint(&format!("{:>7}", self.elapsed(engine).to_string()));
-        let text = format!(
-            "{at}  {} of {} instances ready",
-            grouped(done),
-            grouped(all)
-        );
+        let text = if engine.state().teardown() {
+            format!("{at}  {} left", counted(tally.existing, "instance"))
+        } else {
+            let (ready, all) = (grouped(tally.serving), grouped(tally.wanted));
+            format!("{at}  {ready} of {all} instances ready")
+        };
         self.line(&text);
+    }
+
+    /// Tells a failure, unless there were so many that nobody reads them.
+    fn tell_failure(&mut self, engine: &Engine, told: &Told) {
+        self.failures_told += 1;
+        match self.failures_told {
+            1..=FAILURES_TOLD_MAX => self.tell(engine, told),
+            count if count == FAILURES_TOLD_MAX + 1 => {
+                let text = "         further failures are not shown; `zenekar events` has all";
+                self.line(text);
+            }
+            _ => {}
+        }
     }
 }
 
@@ -254,25 +277,28 @@ impl Observer for Progress {
             return;
         }
         self.lengths.note(entry);
-        let Some(told) = self.narrator.tell(engine.state(), entry) else {
-            return;
-        };
+        self.narrator.note(engine.state(), entry);
         let is_small = Tally::of_few(engine, LINES_PER_INSTANCE_MAX);
-        match self.manner {
-            Manner::Lines if is_small => {
-                let is_noise = matches!(
-                    entry.record,
-                    Record::Planned { replaces: None, .. } | Record::IntentSet { .. }
-                );
-                if !is_noise || self.output.verbosity > 0 {
-                    self.tell(engine, &told);
-                }
+        if self.manner == Manner::Lines && is_small {
+            let is_noise = matches!(
+                entry.record,
+                Record::Planned { replaces: None, .. } | Record::IntentSet { .. }
+            );
+            if (!is_noise || self.output.verbosity > 0)
+                && let Some(told) = self.narrator.tell(engine.state(), entry)
+            {
+                self.tell(engine, &told);
             }
-            _ if told.mood == Mood::Bad => self.tell(engine, &told),
-            Manner::Lines if matches!(entry.record, Record::Ready { .. }) => {
-                self.tell_progress(engine);
-            }
-            _ => {}
+            return;
+        }
+        if is_failure(&entry.record)
+            && let Some(told) = self.narrator.tell(engine.state(), entry)
+        {
+            self.tell_failure(engine, &told);
+        }
+        let is_progress = matches!(entry.record, Record::Ready { .. } | Record::Gone { .. });
+        if self.manner == Manner::Lines && is_progress {
+            self.tell_progress(engine);
         }
     }
 

@@ -5,8 +5,9 @@ use serde_json::Value;
 use crate::sandbox::{Sandbox, example};
 
 /// Members that differ from run to run.
-const VARYING: [&str; 13] = [
+const VARYING: [&str; 14] = [
     "at",
+    "calls",
     "since",
     "ready_at",
     "created_at",
