@@ -224,11 +224,14 @@ fn down_survives_a_kill_at_every_boundary() {
 }
 
 /// Kills with SIGKILL at moments that nobody chose.
-#[test]
-fn random_kills_leave_nothing_behind() {
-    let kills_wanted = if is_full() { FULL_KILLS } else { QUICK_KILLS };
+#[expect(
+    clippy::print_stdout,
+    reason = "whoever runs it wants to know how much was tried"
+)]
+fn kill_at_random(profile: &str, kills_wanted: u32) {
     let sandbox = Sandbox::new();
     describe(&sandbox);
+    sandbox.ok(&["sim", "profile", profile, "--seed", "5"]);
     let mut random: u64 = 20_231;
     let mut draw = |bound: u64| {
         random = random
@@ -297,6 +300,24 @@ fn random_kills_leave_nothing_behind() {
         }
     }
     println!(
-        "{kills} kills at random moments, {ended} runs that ended before; nothing leaked, duplicated or lost"
+        "{profile}: {kills} kills at random moments, {ended} runs that ended before; nothing leaked, duplicated or lost"
+    );
+}
+
+#[test]
+fn random_kills_leave_nothing_behind() {
+    kill_at_random("calm", if is_full() { FULL_KILLS } else { QUICK_KILLS });
+}
+
+/// The same on a cloud that throttles, times out, lags and loses machines.
+#[test]
+fn random_kills_on_a_difficult_cloud_leave_nothing_behind() {
+    kill_at_random(
+        "typical",
+        if is_full() {
+            FULL_KILLS / 2
+        } else {
+            QUICK_KILLS / 2
+        },
     );
 }

@@ -266,3 +266,65 @@ fn a_plan_fits_on_a_screen_at_any_size() {
     let full = sandbox.ok(&["plan", "wide.yaml", "--full"]).stdout;
     assert!(full.lines().count() > 500);
 }
+
+/// Two processes: one leads, the other asks it through the store.
+#[test]
+fn requests_reach_the_process_that_leads() {
+    let sandbox = Sandbox::new();
+    let file = pair(&sandbox, "hello", "{min: 1, max: 9}", "");
+    sandbox.ok(&with_jump(&["up", &file, "--yes"]));
+    let watch = sandbox
+        .command(&["watch", "--pace", "600"])
+        .spawn()
+        .expect("the binary was built");
+    let is_led = || {
+        sandbox
+            .ok(&["status"])
+            .stdout
+            .contains(&format!("process {}", watch.id()))
+    };
+    assert!((0..1000).any(|_| is_led()), "nobody leads");
+    for _ in 0..2 {
+        let applied = sandbox.ok(&["scale", "worker=+2", "--request", "once"]);
+        assert!(applied.stderr.contains("applied"), "{}", applied.stderr);
+    }
+    let is_scaled = || sandbox.ok(&["status"]).stdout.contains("4 of 4 instances");
+    assert!((0..1000).any(|_| is_scaled()), "it never scaled");
+    let refused = sandbox.run(&["scale", "nothing=1"]).expect(2);
+    assert!(refused.stderr.contains("nothing"), "{}", refused.stderr);
+    sandbox.ok(&["sim", "kill", "worker/1"]);
+    let is_healed = || {
+        let machines = sandbox.machines();
+        machines.len() == 4 && !machines.contains(&"worker/1".to_owned())
+    };
+    assert!((0..1000).any(|_| is_healed()), "it never healed");
+    let down = sandbox.ok(&["down", "--yes"]);
+    assert!(down.stderr.contains("takes it down"), "{}", down.stderr);
+    let ended = watch.wait_with_output().expect("it is our child");
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(sandbox.machines().is_empty());
+}
+
+#[test]
+fn a_hostile_cloud_only_takes_longer() {
+    let sandbox = Sandbox::new();
+    let file = example("three-tier");
+    for seed in ["1", "2", "3"] {
+        let arguments = [
+            "up",
+            &file,
+            "--yes",
+            "--sim-profile",
+            "typical",
+            "--seed",
+            seed,
+            "-v",
+        ];
+        sandbox.ok(&with_jump(&arguments));
+        sandbox.ok(&with_jump(&["scale", "app=5"]));
+        let machines = sandbox.machines();
+        assert_eq!(machines.len(), 7, "{machines:?}");
+        sandbox.ok(&with_jump(&["down", "--yes"]));
+        assert!(sandbox.machines().is_empty(), "{:?}", sandbox.machines());
+    }
+}
