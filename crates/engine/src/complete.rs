@@ -44,7 +44,7 @@ impl Engine {
         match &flight.about {
             About::Probe(_) => self.probes_in_flight -= 1,
             About::Observe(_) | About::ObserveAll => {
-                self.providers[provider.index()].observing -= 1
+                self.providers[provider.index()].observing -= 1;
             }
             _ => {
                 self.providers[provider.index()].in_flight -= 1;
@@ -550,7 +550,7 @@ impl Engine {
                 }
             }
             ResourceState::Failed => {
-                self.break_down(key, Breakage::Failed(view.detail.unwrap_or_default()))
+                self.break_down(key, Breakage::Failed(view.detail.unwrap_or_default()));
             }
             ResourceState::Stopped => self.break_down(key, Breakage::Stopped),
             ResourceState::Gone if doomed => self.record(Record::Gone { instance: key }),

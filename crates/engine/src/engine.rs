@@ -9,7 +9,7 @@ use zenekar_base::{
 use zenekar_model::Topology;
 
 use crate::effect::{Effect, Input, Notice};
-use crate::progress::{InFlight, NodeProgress, Progress, ProviderProgress, Timer};
+use crate::progress::{GivenCache, InFlight, NodeProgress, Progress, ProviderProgress, Timer};
 use crate::record::{Entry, Record};
 use crate::settings::{BLOCK_RETRY_INTERVAL, Settings};
 use crate::state::{Instance, ProviderIndex, State};
@@ -229,10 +229,9 @@ impl Engine {
             && !self.state.torn_down
             && self.state.instances.is_empty()
             && self.state.orphans.is_empty()
+            && self.is_synchronised()
         {
-            if self.is_synchronised() {
-                self.record(Record::TornDown);
-            }
+            self.record(Record::TornDown);
         }
     }
 
@@ -435,7 +434,7 @@ impl Engine {
         // Only a complete node can make what was said about it untrue for good.
         let complete = self.state.node(key).serving >= self.state.wanted(key);
         for reader in readers {
-            self.nodes[reader.index()].given = None;
+            self.nodes[reader.index()].given = GivenCache::Unknown;
             if complete {
                 self.dirty_readers.insert(reader);
             }

@@ -7,6 +7,7 @@ use zenekar_base::{GivenAddress, GivenNode, InstanceKey, NodeKey};
 use zenekar_model::{AddressChange, NodeIndex, Topology};
 
 use crate::engine::Engine;
+use crate::progress::GivenCache;
 use crate::record::Record;
 
 impl Engine {
@@ -15,7 +16,7 @@ impl Engine {
         for node in &mut self.nodes {
             node.dependents.clear();
             node.readers.clear();
-            node.given = None;
+            node.given = GivenCache::Unknown;
         }
         for key in self.node_keys() {
             for dependee in self.state.node(key).dependencies.clone() {
@@ -37,10 +38,10 @@ impl Engine {
     /// Returns the set of addresses that a new instance of a node is given
     /// now, making it durable if it is a new one; `None` if the node reads none.
     pub(crate) fn current_given(&mut self, key: NodeKey) -> Option<u32> {
-        if let Some(known) = self.nodes[key.index()].given
-            && known.is_none_or(|set| self.state.given.contains_key(&set))
-        {
-            return known;
+        match self.nodes[key.index()].given {
+            GivenCache::ReadsNone => return None,
+            GivenCache::Set(set) if self.state.given.contains_key(&set) => return Some(set),
+            GivenCache::Set(_) | GivenCache::Unknown => {}
         }
         let nodes = self.collect_given(key);
         let set = if nodes.is_empty() {
@@ -62,7 +63,7 @@ impl Engine {
                 set
             }))
         };
-        self.nodes[key.index()].given = Some(set);
+        self.nodes[key.index()].given = set.map_or(GivenCache::ReadsNone, GivenCache::Set);
         set
     }
 
@@ -118,24 +119,14 @@ impl Engine {
         let mut verdicts: BTreeMap<u32, Option<bool>> = BTreeMap::new();
         let mut stale = BTreeMap::new();
         for (key, set) in holders {
-            let verdict = match verdicts.get(&set) {
-                Some(known) => *known,
-                None => {
-                    let held = self
-                        .state
-                        .given
-                        .get(&set)
-                        .map(|(nodes, _)| Arc::clone(nodes))
-                        .unwrap_or_default();
-                    let verdict = held
-                        .iter()
-                        .filter_map(|given| self.stale(&topology, index, given))
-                        .reduce(|one, two| one || two);
-                    verdicts.insert(set, verdict);
-                    verdict
-                }
-            };
-            if let Some(recreate) = verdict {
+            let verdict = verdicts.entry(set).or_insert_with(|| {
+                let held = self.state.given.get(&set).map(|(nodes, _)| nodes);
+                held.into_iter()
+                    .flat_map(|nodes| nodes.iter())
+                    .filter_map(|given| self.stale(&topology, index, given))
+                    .reduce(|one, two| one || two)
+            });
+            if let Some(recreate) = *verdict {
                 stale.insert(key, recreate);
             }
         }

@@ -11,6 +11,9 @@ use crate::record::{Doom, Record, SharedTopology};
 use crate::settings::INSTANCES_PER_NODE_MAX;
 use crate::state::ProviderIndex;
 
+/// Absolute counts by node.
+type Targets = Vec<(NodeKey, u32)>;
+
 impl Engine {
     pub(crate) fn handle_intent(&mut self, topology: &Arc<Topology>) {
         if let Err(reason) = self.check_intent(topology) {
@@ -170,12 +173,12 @@ impl Engine {
     fn resolve_scaling(
         &mut self,
         request: &ScalingRequest,
-    ) -> Result<(Vec<(NodeKey, u32)>, Vec<InstanceKey>), Refusal> {
+    ) -> Result<(Targets, Vec<InstanceKey>), Refusal> {
         let topology = self.topology().ok_or(Refusal::NoIntent)?;
         if self.state.teardown() {
             return Err(Refusal::TeardownInProgress);
         }
-        let mut targets: Vec<(NodeKey, u32)> = Vec::new();
+        let mut targets = Targets::new();
         let mut victims = Vec::new();
         for change in &request.changes {
             let (key, asked) = match change {

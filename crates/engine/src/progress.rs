@@ -82,6 +82,18 @@ pub(crate) struct Progress {
     pub(crate) last_error: Option<ProviderError>,
 }
 
+/// The set of addresses that new instances of a node are given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum GivenCache {
+    /// It has to be worked out.
+    #[default]
+    Unknown,
+    /// The node reads no addresses.
+    ReadsNone,
+    /// This set, if it is still held.
+    Set(u32),
+}
+
 /// What is known of a node only while this engine lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct NodeProgress {
@@ -93,7 +105,7 @@ pub(crate) struct NodeProgress {
     /// Instances that broke down.
     pub(crate) broken: BTreeSet<InstanceKey>,
     /// The set of addresses that its new instances are given, while it is current.
-    pub(crate) given: Option<Option<u32>>,
+    pub(crate) given: GivenCache,
     /// Nodes that depend on it, nodes that the descriptor has lost included.
     pub(crate) dependents: BTreeSet<NodeKey>,
     /// Nodes that read its addresses.

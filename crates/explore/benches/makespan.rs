@@ -6,6 +6,8 @@
 //! without the calls themselves), and steps of the simulation per instance.
 //! Ratios and counts only: they are the same on every machine.
 
+#![expect(clippy::print_stdout, reason = "a bench reports on stdout")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

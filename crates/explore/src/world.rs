@@ -80,7 +80,7 @@ impl World {
             calls_in_flight_max: 4_096,
             describe_batch_max: 1_000,
             settle: cloud.settle(),
-            recontextualise: seed % 3 != 0,
+            recontextualise: !seed.is_multiple_of(3),
             native_tokens: true,
             user_data_bytes_max: None,
         };

@@ -69,3 +69,25 @@ pub(crate) fn named(name: &str, nodes: Vec<Node>) -> Arc<Topology> {
     };
     Arc::new(Topology::new(parts).expect("the test describes a valid topology"))
 }
+
+/// Builds an infrastructure whose definition has one alternative per provider.
+pub(crate) fn multi(nodes: Vec<Node>, providers: &[&str]) -> Arc<Topology> {
+    let implementations = providers
+        .iter()
+        .map(|provider| Implementation {
+            provider: (*provider).to_owned(),
+            ..Implementation::default()
+        })
+        .collect();
+    let definitions = vec![Definition {
+        name: "machine".to_owned(),
+        implementations,
+    }];
+    let parts = TopologyParts {
+        name: "simulated".to_owned(),
+        definitions,
+        nodes,
+        ..TopologyParts::default()
+    };
+    Arc::new(Topology::new(parts).expect("the test describes a valid topology"))
+}

@@ -1,3 +1,11 @@
+//! Many lives from seeds.
+
+#![expect(clippy::print_stdout, reason = "a sweep says what it has covered")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests take their budget from the environment"
+)]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use zenekar_explore::{Adversary, run};

@@ -4,3 +4,4 @@ mod behaviour;
 mod build;
 mod lives;
 mod regressions;
+mod scripted;

@@ -1,0 +1,299 @@
+//! Worlds that the simulated cloud does not play: every answer is the test's own.
+
+use std::collections::BTreeMap;
+
+use zenekar_base::{
+    Addresses, Capabilities, ErrorClass, Fingerprint, InfrastructureId, InstanceTag, Millis,
+    ProbeResult, ProviderError, ResourceId, ResourceState, ResourceView, Timestamp,
+};
+use zenekar_engine::{
+    Call, Effect, Engine, Entry, Input, Operation, Phase, Response, Scope, Settings, State, Verdict,
+};
+
+use crate::build::{multi, node, topology};
+
+type Answer = Result<Response, ProviderError>;
+
+/// An engine, its journal, and the calls that nobody has answered yet.
+struct Script {
+    engine: Engine,
+    now: Timestamp,
+    calls: Vec<Call>,
+    journal: Vec<Entry>,
+    settings: Settings,
+}
+
+impl Script {
+    fn new(capabilities: Capabilities) -> Self {
+        let known = ["sim", "a", "b"].map(|name| (name.to_owned(), capabilities.clone()));
+        let settings = Settings {
+            capabilities: BTreeMap::from(known),
+            calls_in_flight_max: None,
+            seed: 1,
+        };
+        let engine = Engine::new(InfrastructureId::new("scripted"), settings.clone());
+        Self {
+            engine,
+            now: Timestamp(1),
+            calls: Vec::new(),
+            journal: Vec::new(),
+            settings,
+        }
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.engine.handle(self.now, input);
+        while let Some(effect) = self.engine.poll() {
+            match effect {
+                Effect::Call(call) => self.calls.push(call),
+                Effect::Persist(entry) => self.journal.push(entry),
+                Effect::Notify(_) => {}
+            }
+        }
+    }
+
+    fn answer(&mut self, call: &Call, result: Answer) {
+        self.tell(Input::Completion {
+            call: call.id,
+            result,
+        });
+    }
+
+    /// Lets time pass until `end`, answering every call at once.
+    fn play(&mut self, end: Timestamp, mut answer: impl FnMut(Timestamp, &Operation) -> Answer) {
+        while self.now < end {
+            for call in std::mem::take(&mut self.calls) {
+                let result = answer(self.now, &call.operation);
+                self.answer(&call, result);
+            }
+            if self.calls.is_empty() {
+                let Some(at) = self.engine.next_deadline() else {
+                    return;
+                };
+                self.now = self.now.max(at).min(end);
+                self.tell(Input::Tick);
+            }
+        }
+    }
+
+    /// Lets another engine take over from the journal.
+    fn crash(&mut self) {
+        let mut state = State::new(InfrastructureId::new("scripted"));
+        for entry in &self.journal {
+            state.apply(entry);
+        }
+        self.engine = Engine::recover(state, self.settings.clone());
+        self.calls.clear();
+    }
+}
+
+fn view(tag: &InstanceTag, resource: &str, state: ResourceState) -> ResourceView {
+    ResourceView {
+        instance: tag.clone(),
+        resource: ResourceId::new(resource),
+        state,
+        addresses: Addresses::default(),
+        token: None,
+        revision: 0,
+        detail: None,
+    }
+}
+
+/// A cloud that does at once what it is told.
+#[derive(Default)]
+struct Obedient {
+    machines: BTreeMap<ResourceId, InstanceTag>,
+    deletions: u32,
+}
+
+impl Obedient {
+    fn shown(&self, state: ResourceState) -> Vec<ResourceView> {
+        let machines = self.machines.iter();
+        machines
+            .map(|(resource, tag)| view(tag, resource.as_str(), state))
+            .collect()
+    }
+
+    fn answer(&mut self, operation: &Operation) -> Response {
+        match operation {
+            Operation::Create { tag, .. } => {
+                let resource = format!("machine-{tag}");
+                let shown = view(tag, &resource, ResourceState::Running);
+                self.machines.insert(ResourceId::new(resource), tag.clone());
+                Response::Created(shown)
+            }
+            Operation::Observe { .. } => Response::Observed(self.shown(ResourceState::Running)),
+            Operation::Delete { resource, .. } => {
+                self.deletions += 1;
+                self.machines.remove(resource);
+                Response::Deleted { gone: true }
+            }
+            Operation::Recontextualise { .. } => Response::Recontextualised,
+            Operation::Probe { .. } => Response::Probed(ProbeResult::Healthy),
+        }
+    }
+}
+
+fn error(class: ErrorClass, message: &str) -> Answer {
+    Err(ProviderError::new(class, message))
+}
+
+#[test]
+fn a_node_moved_to_another_provider_is_created_there() {
+    let mut script = Script::new(Capabilities {
+        calls_in_flight_max: 1,
+        ..Capabilities::default()
+    });
+    script.tell(Input::Intent(multi(vec![node("w", 4, 4)], &["a"])));
+    let first = script.calls.pop().expect("one call at a time");
+    let mut moved = node("w", 4, 4);
+    moved.fingerprints[0].resource = Fingerprint::of_text("second");
+    script.tell(Input::Intent(multi(vec![moved], &["b"])));
+    script.answer(&first, error(ErrorClass::Retryable, "unavailable"));
+    let state = script.engine.state();
+    let mut creations = 0;
+    for call in &script.calls {
+        if let Operation::Create { instance, .. } = call.operation {
+            let believed = state.instances[&instance].provider.expect("it was asked");
+            assert_eq!(call.provider, state.providers[believed.index()]);
+            assert_eq!(call.provider, "b");
+            creations += 1;
+        }
+    }
+    assert_eq!(creations, 1);
+}
+
+#[test]
+fn a_late_error_does_not_undo_what_was_seen() {
+    let mut script = Script::new(Capabilities::default());
+    script.tell(Input::Intent(topology(vec![node("w", 2, 2)])));
+    let calls = std::mem::take(&mut script.calls);
+    let tags: Vec<InstanceTag> = calls
+        .iter()
+        .filter_map(|call| match &call.operation {
+            Operation::Create { tag, .. } => Some(tag.clone()),
+            _ => None,
+        })
+        .collect();
+    let seen = [
+        view(&tags[0], "one", ResourceState::Pending),
+        view(&tags[1], "two", ResourceState::Pending),
+    ];
+    script.answer(&calls[1], Ok(Response::Created(seen[1].clone())));
+    script.play(Timestamp(60_000), |_, operation| match operation {
+        Operation::Observe { scope: Scope::All } => Ok(Response::Observed(seen.to_vec())),
+        _ => Ok(Response::Observed(vec![seen[1].clone()])),
+    });
+    let phase = |script: &Script| {
+        script
+            .engine
+            .state()
+            .instances
+            .values()
+            .next()
+            .map(|first| first.phase)
+    };
+    assert_eq!(
+        phase(&script),
+        Some(Phase::Booting),
+        "an observation has shown it"
+    );
+    script.answer(&calls[0], error(ErrorClass::Retryable, "bad gateway"));
+    assert_eq!(phase(&script), Some(Phase::Booting));
+}
+
+#[test]
+fn instances_that_get_well_again_are_kept() {
+    let mut script = Script::new(Capabilities::default());
+    let mut cloud = Obedient::default();
+    script.tell(Input::Intent(topology(vec![node("w", 8, 8)])));
+    let partition = Timestamp(600_000)..Timestamp(1_300_000);
+    script.play(Timestamp(3 * 3_600_000), |now, operation| match operation {
+        Operation::Probe { .. } if partition.contains(&now) => {
+            let finding = ProbeResult::Unhealthy("no route".to_owned());
+            Ok(Response::Probed(finding))
+        }
+        operation => Ok(cloud.answer(operation)),
+    });
+    assert!(cloud.deletions <= 3, "{} were replaced", cloud.deletions);
+    assert!(script.engine.is_converged());
+}
+
+#[test]
+fn a_deletion_that_did_not_happen_is_asked_for_again() {
+    let mut script = Script::new(Capabilities::default());
+    let mut cloud = Obedient::default();
+    script.tell(Input::Intent(topology(vec![node("w", 1, 1)])));
+    script.play(Timestamp(600_000), |_, operation| {
+        Ok(cloud.answer(operation))
+    });
+    script.tell(Input::Teardown);
+    let mut asked = 0;
+    script.play(Timestamp(4 * 3_600_000), |_, operation| match operation {
+        // The first deletion is accepted and fails inside the cloud.
+        Operation::Delete { .. } if asked == 0 => {
+            asked += 1;
+            Ok(Response::Deleted { gone: false })
+        }
+        Operation::Observe { .. } => Ok(Response::Observed(cloud.shown(ResourceState::Failed))),
+        operation => Ok(cloud.answer(operation)),
+    });
+    assert!(cloud.machines.is_empty());
+    assert!(script.engine.state().torn_down);
+}
+
+#[test]
+fn what_nobody_can_see_any_more_is_reported() {
+    let mut script = Script::new(Capabilities::default());
+    script.tell(Input::Intent(topology(vec![node("w", 1, 1)])));
+    // The creating call is never answered, the user gives up, the credentials expire.
+    script.calls.clear();
+    script.tell(Input::Teardown);
+    script.play(Timestamp(24 * 3_600_000), |_, _| {
+        error(ErrorClass::Auth, "token expired")
+    });
+    assert!(matches!(script.engine.verdict(), Verdict::Blocked(_)));
+}
+
+#[test]
+fn a_teardown_after_a_crash_waits_for_late_effects() {
+    let settle = Millis::from_secs(20);
+    let mut script = Script::new(Capabilities {
+        settle,
+        ..Capabilities::default()
+    });
+    script.tell(Input::Intent(topology(vec![node("w", 1, 1)])));
+    script.play(Timestamp(60_000), |_, _| {
+        error(ErrorClass::Unknown, "time-out")
+    });
+    // Just now, a repeated call may have been sent; the engine is killed.
+    let effect_at = script.now + Millis::from_secs(15);
+    script.crash();
+    script.now += Millis(500);
+    script.tell(Input::Teardown);
+    let end = Timestamp(3_600_000);
+    while !script.engine.state().torn_down && script.now < end {
+        let step = script.now + Millis::from_secs(1);
+        script.play(step, |_, _| Ok(Response::Observed(Vec::new())));
+    }
+    assert!(script.engine.state().torn_down);
+    assert!(script.now >= effect_at, "gone at {:?}", script.now);
+}
+
+#[test]
+fn a_pause_of_a_year_is_not_kept() {
+    let mut script = Script::new(Capabilities::default());
+    script.tell(Input::Intent(topology(vec![node("w", 1, 1)])));
+    let first = script.calls.pop().expect("it is created");
+    let pause = Some(Millis::from_secs(365 * 86_400));
+    let throttled = ProviderError {
+        retry_after: pause,
+        ..ProviderError::new(ErrorClass::Throttled, "slow down")
+    };
+    script.answer(&first, Err(throttled));
+    let mut cloud = Obedient::default();
+    script.play(Timestamp(3_600_000), |_, operation| {
+        Ok(cloud.answer(operation))
+    });
+    assert_eq!(cloud.machines.len(), 1);
+}
