@@ -14,5 +14,8 @@ mod world;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    commands::main().into()
+    // A mistake of this program tells itself by the panic's own words.
+    std::panic::catch_unwind(commands::main)
+        .unwrap_or(exit::Exit::Internal)
+        .into()
 }

@@ -7,6 +7,7 @@ mod explain;
 mod list;
 mod man;
 mod plan;
+mod rebuild;
 mod run;
 mod scale;
 mod sim;

@@ -7,9 +7,12 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
 
 use serde_json::json;
-use zenekar_store::{ExportMode, Exported, HolderInfo, Repaired, Report, StoreError};
+use zenekar_store::{
+    ExportMode, Exported, HolderInfo, Repaired, Report, Store, StoreError, StoreOptions,
+};
 
 use crate::arguments::{CheckArguments, ExportArguments, Global, ImportArguments, StateCommand};
+use crate::commands::rebuild;
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::{Output, SCHEMA_VERSION, counted};
@@ -125,45 +128,63 @@ fn import(arguments: &ImportArguments, place: &Place, output: Output) -> Result<
 }
 
 fn check(arguments: &CheckArguments, place: &Place, output: Output) -> Result<Exit, Failure> {
-    let Some(store) = place.look()? else {
-        output.line(&format!(
-            "there is no state in `{}`",
-            place.directory().display()
-        ));
-        return Ok(Exit::Success);
+    let options = StoreOptions::read_only();
+    let report = Store::open(place.directory(), options).and_then(|store| store.check());
+    let report = match report {
+        Ok(report) => report,
+        Err(StoreError::NoState { .. }) => {
+            let directory = place.directory().display();
+            output.line(&format!("there is no state in `{directory}`"));
+            return Ok(Exit::Success);
+        }
+        Err(error) if rebuild::is_hopeless(&error) => {
+            return hopeless(&error, arguments, place, output);
+        }
+        Err(error) => return Err(error.into()),
     };
-    let report = store.check()?;
-    drop(store);
     let repaired = if arguments.repair && !report.is_intact() {
         let viewer = HolderInfo::this_process("zenekar state check");
-        let repaired = place
-            .change()?
-            .repair(&viewer, wall_now(), &HolderInfo::is_alive_here);
-        Some(repaired.map_err(|error| {
-            Failure::from(error).hint("`zenekar state export --salvage` writes what is intact")
-        })?)
+        let repaired = Store::open(place.directory(), StoreOptions::read_write())
+            .and_then(|mut store| store.repair(&viewer, wall_now(), &HolderInfo::is_alive_here));
+        match repaired {
+            Ok(repaired) => Some(repaired),
+            Err(error) if rebuild::is_hopeless(&error) => {
+                return hopeless(&error, arguments, place, output);
+            }
+            Err(error) => return Err(error.into()),
+        }
     } else {
         None
     };
-    let is_intact = report.is_intact();
     if output.is_json() {
         output.json(&check_json(&report, repaired.as_ref()))?;
     } else {
         output.data(&check_text(&report, repaired.as_ref(), place, output))?;
     }
-    match (is_intact, repaired) {
-        (true, _) => Ok(Exit::Success),
-        (false, None) => Err(Failure::new(Exit::State, "the state is damaged")
-            .hint("`zenekar state check --repair` sets the damage aside and tells what is lost")),
-        (false, Some(_)) => {
-            let after = place.look_at()?.check()?;
-            if after.is_intact() {
-                Ok(Exit::Success)
-            } else {
-                Err(Failure::new(Exit::State, "the state is still damaged"))
-            }
-        }
+    match repaired {
+        _ if report.is_intact() => Ok(Exit::Success),
+        None => Err(damaged()),
+        Some(_) if place.look_at()?.check()?.is_intact() => Ok(Exit::Success),
+        Some(_) => Err(Failure::new(Exit::State, "the state is still damaged")),
     }
+}
+
+/// Deals with a state that cannot even be checked.
+fn hopeless(
+    error: &StoreError,
+    arguments: &CheckArguments,
+    place: &Place,
+    output: Output,
+) -> Result<Exit, Failure> {
+    if arguments.repair {
+        return rebuild::rebuild(place, error, output);
+    }
+    Err(damaged().cause(error.to_string()))
+}
+
+fn damaged() -> Failure {
+    Failure::new(Exit::State, "the state is damaged")
+        .hint("`zenekar state check --repair` sets the damage aside and tells what is lost")
 }
 
 fn check_text(

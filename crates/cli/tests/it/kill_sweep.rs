@@ -23,7 +23,8 @@ const BOUNDARIES_MAX: u64 = 5_000;
 
 const JUMP: [&str; 2] = ["--pace", "jump"];
 
-fn is_full() -> bool {
+/// Says whether everything is to be tried.
+pub(crate) fn is_full() -> bool {
     std::env::var_os("ZENEKAR_TEST_BUDGET").is_some_and(|budget| budget == "full")
 }
 
