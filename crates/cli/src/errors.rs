@@ -245,3 +245,34 @@ impl From<Refusal> for Failure {
         Self::new(exit, refusal.to_string()).hint(hint)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_of_errors_have_their_codes() {
+        for (class, code) in [
+            (ErrorClass::Auth, 4),
+            (ErrorClass::Capacity, 6),
+            (ErrorClass::Conflict, 5),
+            (ErrorClass::Invalid, 5),
+            (ErrorClass::NotFound, 5),
+            (ErrorClass::Quota, 6),
+            (ErrorClass::Retryable, 5),
+            (ErrorClass::Throttled, 5),
+            (ErrorClass::Unknown, 5),
+        ] {
+            assert_eq!(exit_of_class(class).number(), code, "{class}");
+        }
+        assert_eq!(Failure::internal("a mistake").exit.number(), 1);
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_error() {
+        let gone = Failure::from_stdout(io::ErrorKind::BrokenPipe.into());
+        assert_eq!((gone.exit, gone.message), (Exit::Success, None));
+        let full = Failure::from_stdout(io::ErrorKind::StorageFull.into());
+        assert_eq!(full.exit, Exit::State);
+    }
+}

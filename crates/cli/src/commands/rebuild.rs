@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use zenekar_store::{ExportMode, Store, StoreError, StoreOptions};
 
 use crate::errors::Failure;
 use crate::exit::Exit;
-use crate::output::{Output, counted};
+use crate::output::{Output, Paint, SCHEMA_VERSION, counted};
 use crate::place::Place;
 use crate::world::wall_now;
 
@@ -53,34 +54,57 @@ pub(crate) fn rebuild(place: &Place, reason: &StoreError, output: Output) -> Res
                 .map_err(|error| Failure::from_file("set aside", &from, &error))?;
         }
     }
-    let paint = output.data_paint;
-    let mut text = format!("{} {reason}\n", paint.bad("damaged:"));
+    let mut problems = saved.problems;
+    let mut imported = Vec::new();
     let mut store = place.change()?;
     for (name, export) in saved.exports {
         match store.import(&mut export.as_slice()) {
-            Ok(imported) => {
-                let entries = usize::try_from(imported.entries).unwrap_or(usize::MAX);
-                let _ = writeln!(
-                    text,
-                    "{} {name}: {}",
-                    paint.good("saved:"),
-                    counted(entries, "event")
-                );
-            }
-            Err(error) => {
-                let _ = writeln!(text, "{} {name}: {error}", paint.notable("lost:"));
-            }
+            Ok(import) => imported.push((name, import.entries)),
+            Err(error) => problems.push(format!("{name}: {error}")),
         }
     }
-    for problem in saved.problems {
+    let kept = format!("{}.{suffix}", FILES[0]);
+    if output.is_json() {
+        let saved: Vec<_> = imported
+            .iter()
+            .map(|(name, entries)| json!({ "id": name, "events": entries }))
+            .collect();
+        output.json(&json!({
+            "schema_version": SCHEMA_VERSION, "kind": "rebuild", "reason": reason.to_string(),
+            "saved": saved, "lost": problems, "kept_as": kept,
+        }))?;
+    } else {
+        output.data(&text_of(
+            &imported,
+            &problems,
+            reason,
+            &kept,
+            output.data_paint,
+        ))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn text_of(
+    imported: &[(String, u64)],
+    problems: &[String],
+    reason: &StoreError,
+    kept: &str,
+    paint: Paint,
+) -> String {
+    let mut text = format!("{} {reason}\n", paint.bad("damaged:"));
+    for (name, entries) in imported {
+        let events = counted(usize::try_from(*entries).unwrap_or(usize::MAX), "event");
+        let _ = writeln!(text, "{} {name}: {events}", paint.good("saved:"));
+    }
+    for problem in problems {
         let _ = writeln!(text, "{} {problem}", paint.notable("lost:"));
     }
     let _ = writeln!(
         text,
-        "the broken state is kept as `state.db.{suffix}`; `zenekar up FILE` finds again what the providers have"
+        "the broken state is kept as `{kept}`; `zenekar up FILE` finds again what the providers have"
     );
-    output.data(&text)?;
-    Ok(Exit::Success)
+    text
 }
 
 /// Reads what can be read.
