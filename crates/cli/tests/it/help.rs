@@ -29,7 +29,9 @@ fn add(sandbox: &Sandbox, path: &[&str], text: &mut String) {
         .chain(path.iter().copied())
         .collect::<Vec<_>>()
         .join(" ");
-    let _ = writeln!(text, "\n## {heading}\n\n```text\n{}\n```", help.trim_end());
+    let help: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
+    let help = help.join("\n");
+    let _ = writeln!(text, "\n## {heading}\n\n```text\n{help}\n```");
     for command in commands(sandbox, path) {
         let below: Vec<&str> = path.iter().copied().chain([command.as_str()]).collect();
         add(sandbox, &below, text);

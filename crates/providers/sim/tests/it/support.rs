@@ -94,5 +94,8 @@ pub(crate) async fn listed(provider: &SimProvider) -> Vec<String> {
         .observe(infrastructure(), ObserveScope::All)
         .await
         .expect("nothing fails");
-    views.into_iter().map(|view| view.resource.to_string()).collect()
+    views
+        .into_iter()
+        .map(|view| view.resource.to_string())
+        .collect()
 }
