@@ -339,11 +339,18 @@ impl Session {
         let (mut pages, lease) = (std::mem::take(&mut self.turn.pages), self.lease.clone());
         let is_wanted = self.turn.is_wanted.take();
         let write = move |store: &mut Store| {
-            let result = pages.append(store, &lease).and_then(|last| {
-                match is_wanted {
-                    Some(true) => store.mark_wanted(&lease)?,
-                    Some(false) => store.mark_removed(&lease, wall_now())?,
-                    None => {}
+            // Whoever dies between the two steps must leave an infrastructure
+            // that counts as wanted: one that counts as removed is not looked
+            // after any more.
+            let wanted = match is_wanted {
+                Some(true) => store.mark_wanted(&lease).inspect(|()| crash::boundary()),
+                Some(false) | None => Ok(()),
+            };
+            let result = wanted.and_then(|()| {
+                let last = pages.append(store, &lease)?;
+                if is_wanted == Some(false) {
+                    crash::boundary();
+                    store.mark_removed(&lease, wall_now())?;
                 }
                 Ok(last)
             });
