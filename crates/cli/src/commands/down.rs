@@ -31,7 +31,7 @@ pub(crate) fn run(
     let place = Place::find(global)?;
     let store = place.change_existing()?;
     let row = place::find(&store, arguments.infrastructure.infrastructure.as_deref())?;
-    if row.removed_at.is_some() {
+    if row.removed_at.is_some() && is_down(&place, &row)? {
         return already_down(arguments, &row, store, output);
     }
     if !arguments.yes {
@@ -46,6 +46,13 @@ pub(crate) fn run(
         }
         Ok(exit)
     })
+}
+
+/// Says whether the journal agrees that nothing is left: lists are not enough
+/// to leave machines alone.
+fn is_down(place: &Place, row: &InfrastructureRow) -> Result<bool, Failure> {
+    let engine = world::read(place.look_at()?, &row.id)?;
+    Ok(engine.state().torn_down || engine.state().intent.is_none())
 }
 
 fn ask(row: &InfrastructureRow, place: &Place, output: Output) -> Result<(), Failure> {

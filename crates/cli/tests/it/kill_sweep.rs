@@ -224,6 +224,17 @@ fn down_survives_a_kill_at_every_boundary() {
     sweep("down", Some(&start), &DOWN, &[]);
 }
 
+/// What was taken down once is known to the store as removed; bringing it up
+/// again has to undo that before anything exists.
+#[test]
+fn up_after_down_survives_a_kill_at_every_boundary() {
+    let start = Sandbox::new();
+    describe(&start);
+    run_jumping(&start, &UP).expect(0);
+    run_jumping(&start, &DOWN).expect(0);
+    sweep("up after down", Some(&start), &UP, &BASE);
+}
+
 /// Kills with SIGKILL at moments that nobody chose.
 #[expect(
     clippy::print_stdout,
