@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use zenekar_base::{ErrorClass, InstanceKey, ProviderError, ResourceView, Timestamp};
+use zenekar_base::{
+    ErrorClass, InstanceKey, ProviderError, ResourceState, ResourceView, Timestamp,
+};
 
 use crate::backoff;
 use crate::effect::{Notice, Operation, Response, Scope};
@@ -230,10 +232,7 @@ impl Engine {
         let settle = self.providers[provider.index()].capabilities.settle;
         let mut seen = BTreeSet::new();
         for view in views {
-            let gone = matches!(
-                view.state,
-                zenekar_base::ResourceState::Gone | zenekar_base::ResourceState::Deleting
-            );
+            let gone = matches!(view.state, ResourceState::Gone | ResourceState::Deleting);
             let key = self.state.tags.get(&view.instance).copied();
             // What another provider shows under the same tag is not the instance.
             let owner = key.and_then(|key| self.instance(key)).map(|instance| {
@@ -247,8 +246,10 @@ impl Engine {
             match owner {
                 Some((key, Some(resource), _)) if resource == view.resource => {
                     seen.insert(key);
-                    self.dirty_instances.insert(key);
-                    self.resource_seen(provider, key, view, asked_at);
+                    if !self.shows_nothing_new(key, &view) {
+                        self.dirty_instances.insert(key);
+                        self.resource_seen(provider, key, view, asked_at);
+                    }
                 }
                 Some((key, None, true)) if !gone => {
                     seen.insert(key);
@@ -274,6 +275,27 @@ impl Engine {
             }
         }
         seen
+    }
+
+    /// Says whether a look at an instance changes nothing: most looks at those
+    /// that are starting, and at those that run.
+    fn shows_nothing_new(&self, key: InstanceKey, view: &ResourceView) -> bool {
+        let Some(instance) = self.instance(key) else {
+            return true;
+        };
+        let expected = instance.doom.is_none() && instance.breakage.is_none();
+        let as_known = match view.state {
+            ResourceState::Pending => instance.phase == Phase::Booting,
+            ResourceState::Running => {
+                instance.phase > Phase::Booting && instance.addresses == view.addresses
+            }
+            _ => false,
+        };
+        let was_absent = self
+            .progress
+            .get(&key)
+            .is_some_and(|progress| progress.absent_since.is_some());
+        expected && as_known && !was_absent
     }
 
     /// Takes note of a resource with our tag that nothing wants.

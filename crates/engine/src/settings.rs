@@ -29,7 +29,7 @@ pub const PROBE_READY_INTERVAL: Millis = Millis::from_secs(10);
 
 /// How often a ready instance is probed while others are still on their way:
 /// then the observations that follow those show its state too.
-pub const PROBE_READY_INTERVAL_BUSY: Millis = Millis::from_secs(30);
+pub const PROBE_READY_INTERVAL_BUSY: Millis = Millis::from_secs(60);
 
 /// Failed probes in a row after which a ready instance is unready: one lost
 /// packet is not an outage.

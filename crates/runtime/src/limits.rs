@@ -41,9 +41,9 @@ pub const LEASE_STALE: Duration = Duration::from_secs(20);
 /// that less is unknown to the next one.
 pub const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Jumping time moves in steps of this grid. It stands for what one durable
-/// step takes on a common disk, and lets one flush cover all that falls into it.
-pub const JUMP_GRID: Millis = Millis(50);
+/// Jumping time moves in steps of this grid, so that one flush covers all that
+/// falls into it: small against the tens of seconds that a machine takes to boot.
+pub const JUMP_GRID: Millis = Millis(200);
 
 /// The longest time that a simulated world is caught up with after a pause: a
 /// wall clock that was set forward does not make it run for years.
