@@ -1,7 +1,7 @@
 //! Answers to calls: what each means for its subject.
 
 use zenekar_base::{
-    CallId, ErrorClass, InstanceKey, ProbeResult, ProviderError, ResourceId, ResourceState,
+    CallId, ErrorClass, InstanceKey, Millis, ProbeResult, ProviderError, ResourceId, ResourceState,
     ResourceView, Timestamp,
 };
 
@@ -155,20 +155,7 @@ impl Engine {
         let progress = self.progress_of(key);
         progress.maybe_created |= unanswered;
         let uncertain = progress.maybe_created;
-        // A pause that the provider asks for is not the instance's failure.
-        let failures =
-            self.progress_of(key).failures + u32::from(error.class != ErrorClass::Throttled);
-        let pause = self.jitter(
-            backoff::pause(error.class, failures),
-            u64::from(key.0),
-            failures,
-        );
-        let given_up = backoff::exhausted(error.class, failures);
-        let now = self.now;
-        let progress = self.progress_of(key);
-        progress.failures = failures;
-        progress.not_before = now + pause;
-        progress.last_error = Some(error.clone());
+        let (given_up, pause) = self.note_failure(key, &error);
         if !doomed {
             let retry_after = (!given_up).then_some(pause);
             self.notify(Notice::CallFailed {
@@ -206,6 +193,22 @@ impl Engine {
             self.dirty_instances
                 .extend(self.state.node(node).instances.iter().copied());
         }
+    }
+
+    /// Counts a failed call about an instance, and says whether it is one too
+    /// many, and how long to pause before the next.
+    fn note_failure(&mut self, key: InstanceKey, error: &ProviderError) -> (bool, Millis) {
+        // A pause that the provider asks for is not the instance's failure.
+        let counts = u32::from(error.class != ErrorClass::Throttled);
+        let failures = self.progress_of(key).failures + counts;
+        let pause = backoff::pause(error.class, failures);
+        let pause = self.jitter(pause, u64::from(key.0), failures);
+        let now = self.now;
+        let progress = self.progress_of(key);
+        progress.failures = failures;
+        progress.not_before = now + pause;
+        progress.last_error = Some(error.clone());
+        (backoff::exhausted(error.class, failures), pause)
     }
 
     /// Returns the candidate to try next: another one if this one's provider has no room.
@@ -276,24 +279,14 @@ impl Engine {
     }
 
     fn delete_failed(&mut self, key: InstanceKey, error: ProviderError) {
-        let failures =
-            self.progress_of(key).failures + u32::from(error.class != ErrorClass::Throttled);
-        let stuck = backoff::exhausted(error.class, failures);
-        let pause = if stuck {
-            BLOCK_RETRY_INTERVAL
-        } else {
-            self.jitter(
-                backoff::pause(error.class, failures),
-                u64::from(key.0),
-                failures,
-            )
-        };
+        let (stuck, mut pause) = self.note_failure(key, &error);
+        if stuck {
+            pause = BLOCK_RETRY_INTERVAL;
+        }
         let now = self.now;
         let progress = self.progress_of(key);
-        progress.failures = failures;
         progress.stuck = stuck;
         progress.not_before = now + pause;
-        progress.last_error = Some(error.clone());
         self.notify(Notice::CallFailed {
             instance: Some(key),
             operation: "delete",
@@ -369,20 +362,8 @@ impl Engine {
                 self.record(Record::Recontextualised { instance: key });
             }
             Err(error) => {
-                let failures = self.progress_of(key).failures
-                    + u32::from(error.class != ErrorClass::Throttled);
-                let pause = self.jitter(
-                    backoff::pause(error.class, failures),
-                    u64::from(key.0),
-                    failures,
-                );
-                let now = self.now;
-                let progress = self.progress_of(key);
-                progress.failures = failures;
-                progress.not_before = now + pause;
-                progress.last_error = Some(error.clone());
-                let given_up = error.class == ErrorClass::NotFound
-                    || backoff::exhausted(error.class, failures);
+                let (exhausted, pause) = self.note_failure(key, &error);
+                let given_up = exhausted || error.class == ErrorClass::NotFound;
                 let retry_after = (!given_up).then_some(pause);
                 self.notify(Notice::CallFailed {
                     instance: Some(key),
@@ -475,12 +456,7 @@ impl Engine {
     }
 
     /// Asks again for a deletion that was accepted and has not happened.
-    fn deletion_ineffective(
-        &mut self,
-        key: InstanceKey,
-        asked_at: Timestamp,
-        settle: zenekar_base::Millis,
-    ) {
+    fn deletion_ineffective(&mut self, key: InstanceKey, asked_at: Timestamp, settle: Millis) {
         let progress = self.progress_of(key);
         let patience = settle + DELETE_PATIENCE;
         if progress
