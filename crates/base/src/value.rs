@@ -1,17 +1,63 @@
 //! Untyped data as descriptors hold it: what YAML, variables and templates share.
 
+use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::fingerprint::FingerprintBuilder;
 
 /// A floating-point number with total equality, so that it can be compared and
 /// hashed: equal means the same bits, but for the two zeros and for NaN, which
 /// equal themselves.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
+///
+/// It is stored as text: JSON has no infinities and no NaN, and its readers may
+/// return a neighbour of the number that was written.
+#[derive(Clone, Copy, Debug)]
 pub struct Float(pub f64);
+
+impl Serialize for Float {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:?}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Float {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FloatVisitor)
+    }
+}
+
+/// Reads text, and the numbers that older versions wrote.
+struct FloatVisitor;
+
+impl Visitor<'_> for FloatVisitor {
+    type Value = Float;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a floating-point number")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Float, E> {
+        let number = text
+            .parse()
+            .map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))?;
+        Ok(Float(number))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Float, E> {
+        Ok(Float(number))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Float, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Float, E> {
+        self.visit_str(&number.to_string())
+    }
+}
 
 impl Float {
     fn bits(self) -> u64 {
@@ -183,6 +229,28 @@ mod tests {
         );
         let list = |items: &[i64]| Value::List(items.iter().map(|n| Value::from(*n)).collect());
         assert_ne!(print(&list(&[1, 2])), print(&list(&[2, 1])));
+    }
+
+    #[test]
+    fn floats_are_stored_exactly() {
+        use serde::de::IntoDeserializer as _;
+        use serde::de::value::{Error, F64Deserializer, StrDeserializer};
+        for number in [
+            0.1 + 0.2,
+            5e-324,
+            f64::MAX,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::NAN,
+        ] {
+            let text = format!("{number:?}");
+            let source: StrDeserializer<'_, Error> = text.as_str().into_deserializer();
+            assert_eq!(Float::deserialize(source), Ok(Float(number)), "{text}");
+            let older: F64Deserializer<Error> = number.into_deserializer();
+            assert_eq!(Float::deserialize(older), Ok(Float(number)), "{text}");
+        }
+        let source: StrDeserializer<'_, Error> = "many".into_deserializer();
+        assert!(Float::deserialize(source).is_err());
     }
 
     #[test]

@@ -328,3 +328,16 @@ fn a_hostile_cloud_only_takes_longer() {
         assert!(sandbox.machines().is_empty(), "{:?}", sandbox.machines());
     }
 }
+
+#[test]
+fn numbers_of_any_kind_outlive_the_process() {
+    let sandbox = Sandbox::new();
+    let numbers = "{a: .nan, b: .inf, c: -.inf, d: 2.2250738585072011e-308, e: 8.41e21, \
+        f: 0.30000000000000004, g: 1.7976931348623157e308, h: 99999999999999999999999}";
+    let file = pair(&sandbox, numbers, "{min: 1}", "");
+    sandbox.ok(&with_jump(&["up", &file, "--yes"]));
+    // Exit code 10 would be a change that nobody made.
+    sandbox.ok(&["plan", &file, "--detailed-exit-code"]);
+    sandbox.ok(&with_jump(&["down", "--yes"]));
+    assert!(sandbox.machines().is_empty());
+}
