@@ -13,7 +13,9 @@ use zenekar_base::{FingerprintBuilder, InfrastructureId, Value};
 use zenekar_diagnostics::codes::template as codes;
 use zenekar_diagnostics::{Code, Diagnostic, Span};
 use zenekar_document::View;
-use zenekar_model::{Definition, Implementation, Node, NodeFingerprint, NodeIndex, TopologyParts};
+use zenekar_model::{
+    Definition, Dependency, Implementation, Node, NodeFingerprint, NodeIndex, TopologyParts,
+};
 use zenekar_template::{ErrorKind, SharedValue};
 
 use crate::checker::Checker;
@@ -28,7 +30,7 @@ use crate::render::{
 const INFRASTRUCTURE_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Nodes looked at in search of a way from a node to one that it reads from.
-/// Beyond it, missing dependencies of a huge description are no longer reported.
+/// Beyond it, missing dependencies of a huge description are neither reported nor added.
 const ORDER_STEPS_MAX: usize = 2_000_000;
 
 /// Warnings of a missing order that are listed one by one; nodes of one
@@ -473,7 +475,7 @@ impl Order {
 
     fn check(
         &mut self,
-        parts: &TopologyParts,
+        parts: &mut TopologyParts,
         position: usize,
         read: &BTreeSet<u32>,
         placed: &PlacedNode<'_>,
@@ -499,35 +501,77 @@ impl Order {
             return;
         }
         for other in open {
-            let name = &parts.nodes[other as usize].name;
             let diagnostic = if other as usize == position {
                 Diagnostic::warning(
                     &codes::NO_ORDER,
                     format!(
                         "node `{}` asks for its own address, which is not known before it runs",
-                        node.name
+                        parts.nodes[position].name
                     ),
                 )
             } else if self.seen[other as usize] == self.search {
                 continue;
             } else {
-                Diagnostic::warning(
-                    &codes::NO_ORDER,
-                    format!(
-                        "node `{}` reads the address of `{name}`, but does not wait for it",
-                        node.name
-                    ),
-                )
-                .help(format!(
-                    "add the dependency of `{}` on `{name}` to `dependencies`",
-                    node.name
-                ))
+                let Some(diagnostic) = self.add_order(parts, position, other) else {
+                    return;
+                };
+                diagnostic
             };
             self.warnings += 1;
             if self.warnings <= ORDER_WARNINGS_MAX {
                 checker.report(diagnostic.at(placed.name_span));
             }
         }
+    }
+
+    /// Lets a node wait for one whose address it reads, if that one does not
+    /// wait for it. Occopus starts nodes in the order of their list, so that
+    /// descriptors that leave such a dependency out work there. Returns none
+    /// where the search would take too long.
+    fn add_order(
+        &mut self,
+        parts: &mut TopologyParts,
+        position: usize,
+        other: u32,
+    ) -> Option<Diagnostic> {
+        self.search += 1;
+        self.visit(&parts.nodes, other as usize);
+        if self.steps_left == 0 {
+            return None;
+        }
+        let is_circular = self.seen[position] == self.search;
+        let (node, name) = (
+            &parts.nodes[position].name,
+            &parts.nodes[other as usize].name,
+        );
+        let diagnostic = if is_circular {
+            Diagnostic::warning(
+                &codes::NO_ORDER,
+                format!("node `{node}` reads the address of `{name}`, but does not wait for it"),
+            )
+            .help(format!("it cannot: `{name}` waits for `{node}`"))
+        } else {
+            Diagnostic::warning(
+                &codes::NO_ORDER,
+                format!(
+                    "node `{node}` reads the address of `{name}`, and so waits for it, though no dependency says so"
+                ),
+            )
+            .help(format!(
+                "add the dependency of `{node}` on `{name}` to `dependencies`"
+            ))
+        };
+        if !is_circular {
+            parts.nodes[position].dependencies.push(Dependency {
+                on: NodeIndex(other),
+                on_address_change: None,
+                mappings: Vec::new(),
+            });
+        }
+        // What the node waits for is asked again for the next address, with the new one.
+        self.search += 1;
+        self.visit(&parts.nodes, position);
+        Some(diagnostic)
     }
 
     /// Reports how many warnings were left out.

@@ -62,8 +62,9 @@ pub static NO_ORDER: Code = Code {
     id: "ZK0406",
     title: "address without an order",
     explanation: "The template reads the address of a node that the reading node does not depend on, \
-        directly or through others. Whether that node is already up is a matter of luck; add a \
-        dependency.",
+        directly or through others. The reading node waits as if there were a dependency, unless the \
+        other one waits for it in turn: then the address is not known in time. Add the dependency, \
+        so that people see it too.",
 };
 
 /// Command on this machine.

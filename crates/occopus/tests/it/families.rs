@@ -272,13 +272,38 @@ fn nodes_that_are_read_are_found_also_by_computed_names() {
     );
     let (loaded, findings) = load_one(&text.replace("  - [ *lb, *app ]\n", ""));
     let topology = loaded.topology.expect("only a warning");
-    assert!(findings.contains("does not wait for it"), "{findings}");
+    assert!(findings.contains("and so waits for it"), "{findings}");
+    let balancer = topology.node(NodeIndex(0));
     assert_eq!(
-        names(
-            &topology,
-            topology.node(NodeIndex(0)).references.iter().copied()
-        ),
+        names(&topology, balancer.references.iter().copied()),
         ["app"]
+    );
+    let waits_for = balancer.dependencies.iter().map(|dependency| dependency.on);
+    assert_eq!(names(&topology, waits_for), ["app"]);
+}
+
+#[test]
+fn addresses_that_are_read_in_a_circle_order_what_they_can() {
+    let (loaded, findings) = load_one(
+        "infra_name: circle
+user_id: somebody
+nodes:
+  - {name: one, type: one}
+  - {name: two, type: two}
+'node_def:one':
+  - resource: {type: sim}
+    contextualisation: {type: cloudinit, context_template: \"{{ getip('two') }}\"}
+'node_def:two':
+  - resource: {type: sim}
+    contextualisation: {type: cloudinit, context_template: \"{{ getip('one') }}\"}
+",
+    );
+    let topology = loaded.topology.expect("only warnings");
+    assert_eq!(topology.node(NodeIndex(0)).dependencies.len(), 1);
+    assert!(topology.node(NodeIndex(1)).dependencies.is_empty());
+    assert!(
+        findings.contains("it cannot: `one` waits for `two`"),
+        "{findings}"
     );
 }
 
