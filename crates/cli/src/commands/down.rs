@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use zenekar_base::RequestId;
 use zenekar_engine::Input;
 use zenekar_runtime::{Host, InboxRequest, RuntimeError, Session, submit};
@@ -13,7 +14,7 @@ use crate::commands::run::{self, Work};
 use crate::commands::scale::new_request;
 use crate::errors::Failure;
 use crate::exit::Exit;
-use crate::output::Output;
+use crate::output::{Output, SCHEMA_VERSION};
 use crate::place::{self, Place};
 use crate::world::{self, wall_now};
 
@@ -82,8 +83,7 @@ async fn take_down(
     if session.engine().state().intent.is_none() || session.engine().state().torn_down {
         session.close()?;
         host.store.with(|store| mark_removed(store, row))?;
-        tell(output, &format!("`{}` is down", row.id));
-        return Ok(Exit::Success);
+        return tell_down(output, row, "is down");
     }
     if arguments.yes {
         let (changed, plan) = session.engine().preview(&Input::Teardown)?;
@@ -91,6 +91,8 @@ async fn take_down(
     }
     let again = format!("zenekar down {}", row.id);
     let work = Work {
+        command: "down",
+        notices: Vec::new(),
         id: &row.id,
         inputs: vec![Input::Teardown],
         until: world::until_settled(&arguments.run),
@@ -126,8 +128,7 @@ async fn hand_over(
         match host.store.with(|store| store.infrastructure(&row.id))? {
             Some(found) if found.removed_at.is_none() => {}
             _ => {
-                tell(output, &format!("`{}` is down", row.id));
-                return Ok(Exit::Success);
+                return tell_down(output, row, "is down");
             }
         }
         if arguments
@@ -147,7 +148,7 @@ fn already_down(
     mut store: Store,
     output: Output,
 ) -> Result<Exit, Failure> {
-    tell(output, &format!("`{}` is down already", row.id));
+    tell_down(output, row, "is down already")?;
     if arguments.purge {
         purge(&mut store, row)?;
         tell(output, &format!("the history of `{}` is deleted", row.id));
@@ -179,6 +180,18 @@ fn purge(store: &mut Store, row: &InfrastructureRow) -> Result<(), StoreError> {
         &HolderInfo::is_alive_here,
     )?;
     store.purge(lease)
+}
+
+/// Tells that there was nothing left to do here, to programs as the result of a session.
+fn tell_down(output: Output, row: &InfrastructureRow, words: &str) -> Result<Exit, Failure> {
+    tell(output, &format!("`{}` {words}", row.id));
+    if output.is_json() {
+        output.json(&json!({
+            "schema_version": SCHEMA_VERSION, "kind": "result", "infrastructure": row.id.as_str(),
+            "outcome": "converged", "ready": 0, "wanted": 0, "existing": 0, "causes": [],
+        }))?;
+    }
+    Ok(Exit::Success)
 }
 
 fn tell(output: Output, text: &str) {

@@ -20,6 +20,11 @@ pub(crate) fn run(
     global: &Global,
     output: Output,
 ) -> Result<Exit, Failure> {
+    if arguments.graph.is_some() && output.is_json() {
+        return Err(
+            Failure::usage("`--graph` writes a drawing, not JSON").hint("leave one of them out")
+        );
+    }
     let topology = descriptor::prepare(&arguments.descriptor, output)?;
     providers::check_topology(&topology)?;
     let id = place::id_for(arguments.name.as_deref(), topology.name())?;

@@ -4,7 +4,7 @@ use std::io::{BufRead, Write};
 
 use serde_json::json;
 use zenekar_base::{ErrorClass, InfrastructureId};
-use zenekar_engine::{Engine, Input, Plan};
+use zenekar_engine::{Engine, Input, Notice, Plan};
 use zenekar_runtime::{Host, Outcome, Session, Until};
 
 use crate::errors::{Failure, exit_of_class, hint_of_class};
@@ -60,8 +60,12 @@ pub(crate) fn confirm(question: &str, yes: bool, output: Output) -> Result<(), F
 
 /// What a session is run for.
 pub(crate) struct Work<'a> {
+    /// The command, as the last line names it.
+    pub(crate) command: &'static str,
     /// The infrastructure.
     pub(crate) id: &'a InfrastructureId,
+    /// What the preview has said already.
+    pub(crate) notices: Vec<Notice>,
     /// What the engine is told first.
     pub(crate) inputs: Vec<Input>,
     /// When it is done.
@@ -74,14 +78,20 @@ pub(crate) struct Work<'a> {
 pub(crate) async fn run(
     mut session: Session,
     host: &Host,
-    work: Work<'_>,
+    mut work: Work<'_>,
     output: Output,
 ) -> Result<Exit, Failure> {
     let started_at = host.clock.now();
-    let mut progress = Progress::new(output, session.engine(), host.clock.pace(), started_at);
+    let mut progress = Progress::new(output, session.engine(), host.clock.pace(), started_at)
+        .without(std::mem::take(&mut work.notices));
     let cancel = world::cancel_on_signals(output, progress.interrupted())?;
     let outcome = session
-        .run(work.inputs, work.until, cancel, &mut progress)
+        .run(
+            std::mem::take(&mut work.inputs),
+            work.until,
+            cancel,
+            &mut progress,
+        )
         .await?;
     progress.finish(session.engine());
     let unanswered = session.calls_unanswered();
@@ -95,9 +105,9 @@ pub(crate) async fn run(
             elapsed_ms,
         ))?;
     } else {
-        tell_outcome(work.id, session.engine(), &outcome, &took, output);
+        tell_outcome(&work, session.engine(), &outcome, &took, output);
     }
-    let ended = end(session.engine(), outcome, unanswered, &work.again, &took);
+    let ended = end(&work, session.engine(), outcome, unanswered, &took);
     session.close()?;
     ended
 }
@@ -134,19 +144,13 @@ fn result_json(
         "generation": engine.state().generation(),
         "ready": tally.serving,
         "wanted": tally.wanted,
-        "existing": tally.existing,
+        "existing": machines(engine),
         "elapsed_ms": elapsed_ms,
         "causes": causes,
     })
 }
 
-fn tell_outcome(
-    id: &InfrastructureId,
-    engine: &Engine,
-    outcome: &Outcome,
-    took: &str,
-    output: Output,
-) {
+fn tell_outcome(work: &Work<'_>, engine: &Engine, outcome: &Outcome, took: &str, output: Output) {
     if *outcome != Outcome::Converged {
         return;
     }
@@ -156,13 +160,13 @@ fn tell_outcome(
         format!(
             "{} {}: everything is gone, after {took}",
             paint.good("down:"),
-            paint.strong(id.as_str())
+            paint.strong(work.id.as_str())
         )
     } else {
         format!(
             "{} {}: {} of {} ready, after {took}",
-            paint.good("up:"),
-            paint.strong(id.as_str()),
+            paint.good(&format!("{}:", work.command)),
+            paint.strong(work.id.as_str()),
             grouped(tally.serving),
             counted(tally.wanted, "instance"),
         )
@@ -172,19 +176,19 @@ fn tell_outcome(
 
 /// Turns the outcome of a session into how the command ends.
 fn end(
+    work: &Work<'_>,
     engine: &Engine,
     outcome: Outcome,
     unanswered: usize,
-    again: &str,
     took: &str,
 ) -> Result<Exit, Failure> {
-    let again = format!("`{again}` continues");
+    let again = format!("`{}` continues", work.again);
     match outcome {
         Outcome::Converged => Ok(Exit::Success),
         Outcome::Refused(reason) => Err(reason.into()),
         Outcome::Blocked(causes) => Err(blocked(&causes).hint(again)),
         Outcome::Cancelled => Err(with_remains(
-            Failure::new(Exit::Cancelled, "stopped before everything was done"),
+            Failure::new(Exit::Cancelled, stopped_text(work)),
             engine,
             unanswered,
         )
@@ -198,15 +202,26 @@ fn end(
     }
 }
 
+/// Says what an interrupt ended: what has no end by itself was not cut short.
+const fn stopped_text(work: &Work<'_>) -> &'static str {
+    match work.until {
+        Until::Forever => "stopped watching",
+        _ => "stopped before everything was done",
+    }
+}
+
+/// Returns how many machines are known to be at the providers.
+fn machines(engine: &Engine) -> usize {
+    let instances = engine.state().instances.values();
+    instances
+        .filter(|instance| instance.resource.is_some())
+        .count()
+}
+
 /// Says what goes on running at the providers.
 fn with_remains(failure: Failure, engine: &Engine, unanswered: usize) -> Failure {
     let tally = Tally::of(engine);
-    let existing = engine
-        .state()
-        .instances
-        .values()
-        .filter(|instance| instance.resource.is_some())
-        .count();
+    let existing = machines(engine);
     let ready = format!(
         "{} of {} ready",
         grouped(tally.serving),

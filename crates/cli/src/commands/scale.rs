@@ -15,6 +15,7 @@ use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::{Output, SCHEMA_VERSION};
 use crate::place::{self, Place};
+use crate::render::plan::notices_shown;
 use crate::world;
 
 /// How long the process that leads may take to look into its inbox. It looks
@@ -27,6 +28,15 @@ enum Wish {
     To(String, u32),
     By(String, i64),
     Remove(String),
+}
+
+impl Wish {
+    /// Returns the node or instance that the wish is about.
+    fn subject(&self) -> &str {
+        match self {
+            Self::To(name, _) | Self::By(name, _) | Self::Remove(name) => name,
+        }
+    }
 }
 
 pub(crate) fn run(
@@ -60,11 +70,14 @@ pub(crate) fn run(
         let input = Input::Scale(ScalingRequest { request, changes });
         let (changed, plan) = session.engine().preview(&input)?;
         run::show_preview(&row.id, &changed, &plan, output);
+        let notices = notices_shown(&plan);
         drop(changed);
         // What was given up is tried again too, as after `up`.
         let inputs = vec![input, Input::Resume];
         let again = format!("zenekar watch {} --once", row.id);
         let work = Work {
+            command: "scale",
+            notices,
             id: &row.id,
             inputs,
             until: world::until_settled(&arguments.run),
@@ -147,6 +160,12 @@ fn read_wishes(arguments: &ScaleArguments) -> Result<(Option<&str>, Vec<Wish>), 
         .map(|word| read_wish(word))
         .collect::<Result<Vec<_>, _>>()?;
     wishes.extend(arguments.remove.iter().cloned().map(Wish::Remove));
+    let mut named: Vec<&str> = wishes.iter().map(Wish::subject).collect();
+    named.sort_unstable();
+    if let Some(pair) = named.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Failure::usage(format!("`{}` is named twice", pair[0]))
+            .hint("say once how many instances it is to have"));
+    }
     if wishes.is_empty() {
         return Err(
             Failure::usage("say which node is to have how many instances")

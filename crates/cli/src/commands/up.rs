@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use std::sync::Arc;
 
+use zenekar_base::InfrastructureId;
 use zenekar_engine::Input;
-use zenekar_runtime::Session;
+use zenekar_runtime::{RuntimeError, Session};
+use zenekar_store::StoreError;
 
 use crate::arguments::{Global, UpArguments};
 use crate::commands::run::{self, Work};
@@ -14,6 +16,7 @@ use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::place::{self, Place};
+use crate::render::plan::notices_shown;
 use crate::{providers, world};
 
 pub(crate) fn run(
@@ -34,7 +37,8 @@ pub(crate) fn run(
     let again = again(arguments);
     world::block_on(async {
         let host = world::host(&place, place.change()?, &arguments.run)?;
-        let session = Session::lead(Arc::clone(&host), &id, topology.name(), "zenekar up")?;
+        let session = Session::lead(Arc::clone(&host), &id, topology.name(), "zenekar up")
+            .map_err(|error| led_by_another(error, &id))?;
         let (changed, plan) = session.engine().preview(&input)?;
         match seen {
             None => run::show_preview(&id, &changed, &plan, output),
@@ -47,8 +51,11 @@ pub(crate) fn run(
             }
             Some(_) => {}
         }
+        let notices = notices_shown(&plan);
         drop(changed);
         let work = Work {
+            command: "up",
+            notices,
             id: &id,
             inputs: vec![input],
             until: world::until_settled(&arguments.run),
@@ -58,11 +65,27 @@ pub(crate) fn run(
     })
 }
 
+/// Says what to do about another process that leads.
+fn led_by_another(error: RuntimeError, id: &InfrastructureId) -> Failure {
+    let leader = match &error {
+        RuntimeError::Store(StoreError::LeaseHeld { holder, .. }) => holder.command.clone(),
+        _ => return error.into(),
+    };
+    let failure = Failure::from(error);
+    if leader == "zenekar watch" {
+        failure.hint(format!(
+            "a watch only ends when it is stopped; run `zenekar watch {id}` again after this command (`scale` and `down` need not stop it)"
+        ))
+    } else {
+        failure
+    }
+}
+
 /// Shows what would change and asks; returns the generation that was shown.
 fn ask(
     arguments: &UpArguments,
     place: &Place,
-    id: &zenekar_base::InfrastructureId,
+    id: &InfrastructureId,
     input: &Input,
     output: Output,
 ) -> Result<u64, Failure> {

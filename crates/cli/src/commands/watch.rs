@@ -25,17 +25,19 @@ pub(crate) fn run(
         (false, None) => Until::Forever,
         _ => world::until_settled(&arguments.run),
     };
-    if until == Until::Forever && !output.is_json() {
-        output.line(&format!(
-            "watching `{}`; interrupt to stop, its instances go on running",
-            row.id
-        ));
-    }
     world::block_on(async {
         let host = world::host(&place, store, &arguments.run)?;
         let session = Session::lead(Arc::clone(&host), &row.id, &row.name, "zenekar watch")?;
+        if until == Until::Forever && !output.is_json() {
+            output.line(&format!(
+                "watching `{}`; interrupt to stop, its instances go on running",
+                row.id
+            ));
+        }
         let again = format!("zenekar watch {}", row.id);
         let work = Work {
+            command: "watch",
+            notices: Vec::new(),
             id: &row.id,
             inputs: vec![Input::Resume],
             until,

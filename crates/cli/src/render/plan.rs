@@ -24,6 +24,9 @@ const INSTANCES_NAMED_MAX: usize = 4;
 /// Characters of a reason; providers' messages may be long.
 const REASON_CHARS_MAX: usize = 100;
 
+/// Notices that a preview shows unless it is to be full; more are told as they come.
+const NOTICES_MAX: usize = 3;
+
 /// A plan, and the engine as it would be once the request is applied.
 pub(crate) struct Preview<'a> {
     /// The id of the infrastructure.
@@ -89,6 +92,11 @@ impl Totals {
     }
 }
 
+/// Returns the notices that a preview shows, which need not be told once more.
+pub(crate) fn notices_shown(plan: &Plan) -> Vec<Notice> {
+    plan.notices.iter().take(NOTICES_MAX).cloned().collect()
+}
+
 /// Steps that are told in one line.
 struct Group<'p> {
     node: NodeKey,
@@ -101,6 +109,9 @@ impl Preview<'_> {
     /// Writes the plan for people, in at most [`LINES_MAX`] lines unless `full`.
     pub(crate) fn to_text(&self, paint: Paint, full: bool) -> String {
         let mut text = self.heading(paint);
+        if !self.plan.steps.is_empty() || !self.plan.notices.is_empty() {
+            text.push('\n');
+        }
         let groups = self.groups();
         let lines = if full {
             self.all_lines(paint, &groups)
@@ -117,7 +128,7 @@ impl Preview<'_> {
             .plan
             .notices
             .iter()
-            .take(if full { usize::MAX } else { 3 })
+            .take(if full { usize::MAX } else { NOTICES_MAX })
         {
             if let Some(words) = notice_text(notice, self.engine) {
                 let _ = writeln!(text, "  {} {words}", paint.notable("note:"));
@@ -141,7 +152,7 @@ impl Preview<'_> {
             (parent, generation) => format!("generation {parent}, would become {generation}"),
         };
         let nodes = counted(state.node_keys.len(), "node");
-        format!("{name}: {nodes}, {generations}\n\n")
+        format!("{name}: {nodes}, {generations}\n")
     }
 
     fn groups(&self) -> Vec<Group<'_>> {

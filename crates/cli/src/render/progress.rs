@@ -55,6 +55,8 @@ pub(crate) struct Progress {
     quiet_left: usize,
     failures_told: usize,
     lengths: Lengths,
+    /// Notices that were told before the session began.
+    notices_told: Vec<Notice>,
 }
 
 /// How long instances took from being asked for to being ready.
@@ -85,7 +87,14 @@ impl Progress {
             quiet_left: 0,
             failures_told: 0,
             lengths: Lengths::default(),
+            notices_told: Vec::new(),
         }
+    }
+
+    /// Leaves out notices that were told already.
+    pub(crate) fn without(mut self, notices: Vec<Notice>) -> Self {
+        self.notices_told = notices;
+        self
     }
 
     /// Returns what others set when they write to the terminal.
@@ -324,6 +333,10 @@ impl Observer for Progress {
                     shorten(&error.to_string())
                 ));
             }
+            return;
+        }
+        if let Some(position) = self.notices_told.iter().position(|told| told == notice) {
+            self.notices_told.swap_remove(position);
             return;
         }
         if let Some(text) = notice_text(notice, engine) {

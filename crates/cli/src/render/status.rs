@@ -104,6 +104,9 @@ impl Shown<'_> {
         let remark = match &self.holder {
             Some(holder) => Some(format!("led by {holder}")),
             None if matches!(word, "ready" | "down" | "new") => None,
+            None if state.teardown() => {
+                Some("nobody works on it now: `zenekar down` continues".to_owned())
+            }
             None => Some("nobody works on it now: `zenekar watch` continues".to_owned()),
         };
         if let Some(remark) = remark {

@@ -332,12 +332,41 @@ fn a_hostile_cloud_only_takes_longer() {
 #[test]
 fn numbers_of_any_kind_outlive_the_process() {
     let sandbox = Sandbox::new();
-    let numbers = "{a: .nan, b: .inf, c: -.inf, d: 2.2250738585072011e-308, e: 8.41e21, \
-        f: 0.30000000000000004, g: 1.7976931348623157e308, h: 99999999999999999999999}";
-    let file = pair(&sandbox, numbers, "{min: 1}", "");
+    let numbers = "variables: {a: .nan, b: .inf, c: -.inf, d: 2.2250738585072011e-308, e: 8.41e21, \
+        f: 0.30000000000000004, g: 1.7976931348623157e308, h: 99999999999999999999999}\n";
+    let file = pair(&sandbox, "hello", "{min: 1}", numbers);
     sandbox.ok(&with_jump(&["up", &file, "--yes"]));
     // Exit code 10 would be a change that nobody made.
     sandbox.ok(&["plan", &file, "--detailed-exit-code"]);
     sandbox.ok(&with_jump(&["down", "--yes"]));
     assert!(sandbox.machines().is_empty());
+}
+
+#[test]
+fn a_scale_says_its_own_name_and_each_thing_once() {
+    let sandbox = Sandbox::new();
+    let file = pair(&sandbox, "hello", "{min: 1, max: 2}", "");
+    sandbox.ok(&with_jump(&["up", &file, "--yes"]));
+    let scaled = sandbox.ok(&with_jump(&["scale", "worker=9"])).stderr;
+    assert_eq!(scaled.matches("instead of 9").count(), 1, "{scaled}");
+    assert!(scaled.contains("scale: pair: 3 of 3"), "{scaled}");
+    let twice = sandbox.run(&["scale", "worker=1", "worker=2"]).expect(2);
+    assert!(
+        twice.stderr.contains("`worker` is named twice"),
+        "{}",
+        twice.stderr
+    );
+    let watched = sandbox.ok(&with_jump(&["watch", "--once"])).stderr;
+    assert!(watched.contains("watch: pair: 3 of 3"), "{watched}");
+    let plan = sandbox.ok(&["plan", &file]).stdout;
+    assert_eq!(plan, "pair: 2 nodes, generation 2\n\nPlan: nothing to do\n");
+}
+
+#[test]
+fn drawings_are_not_json() {
+    let sandbox = Sandbox::new();
+    let file = example("hello");
+    let asked = ["plan", &file, "--graph", "dot", "--output", "json"];
+    let run = sandbox.run(&asked).expect(2);
+    assert!(run.stdout.is_empty(), "{}", run.stdout);
 }
