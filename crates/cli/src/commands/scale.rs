@@ -162,8 +162,8 @@ fn read_wishes(arguments: &ScaleArguments) -> Result<(Option<&str>, Vec<Wish>), 
     wishes.extend(arguments.remove.iter().cloned().map(Wish::Remove));
     let mut named: Vec<&str> = wishes.iter().map(Wish::subject).collect();
     named.sort_unstable();
-    if let Some(pair) = named.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Failure::usage(format!("`{}` is named twice", pair[0]))
+    if let Some([name, ..]) = named.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Failure::usage(format!("`{name}` is named twice"))
             .hint("say once how many instances it is to have"));
     }
     if wishes.is_empty() {
