@@ -346,7 +346,8 @@ fn check_shape(key: &str, shape: Shape, view: View<'_>, checker: &mut Checker) {
         ),
         Shape::Interval => (
             is_interval(view),
-            "a number of milliseconds, or a list of the lowest and highest".to_owned(),
+            "a number of milliseconds, or a list of the lowest and the highest in this order"
+                .to_owned(),
         ),
     };
     if fits || view.is_invalid() {
@@ -354,6 +355,8 @@ fn check_shape(key: &str, shape: Shape, view: View<'_>, checker: &mut Checker) {
     }
     let found = match view.kind() {
         Kind::Int(number) => number.to_string(),
+        // That it is a list says nothing where a list may stand.
+        Kind::List if matches!(shape, Shape::Interval) => "another list".to_owned(),
         _ => with_article(view.type_name()),
     };
     checker.report(

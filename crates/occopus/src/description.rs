@@ -134,7 +134,10 @@ pub(crate) fn read<'d>(document: &'d Document, checker: &mut Checker) -> Descrip
     {
         read_nodes(&mut description, &mut table, nodes, checker);
     }
+    // Without nodes that could be read, every dependency would be one more mistake.
+    let are_nodes_lost = description.nodes.is_empty() && checker.errors() > 0;
     if let Some(dependencies) = root.get("dependencies")
+        && !are_nodes_lost
         && checker.list(&codes::WRONG_TYPE, "`dependencies`", dependencies)
     {
         dependency::read(&mut description.nodes, &table, dependencies, checker);

@@ -431,3 +431,20 @@ proptest! {
         prop_assert_eq!(loaded.topology.is_none(), has_error);
     }
 }
+
+#[test]
+fn nodes_that_cannot_be_read_are_one_mistake() {
+    let (_, findings) = load_one(
+        "infra_name: lost
+user_id: somebody
+nodes: many
+dependencies:
+  - [one, two]
+'node_def:one':
+  - resource: {type: sim, boot_ms: [5, 1]}
+",
+    );
+    assert!(findings.contains("`nodes` must be a list"), "{findings}");
+    assert!(!findings.contains("there is no node"), "{findings}");
+    assert!(findings.contains("but is another list"), "{findings}");
+}
