@@ -99,8 +99,8 @@ pub(crate) struct Output {
 impl Output {
     /// Decides how to speak from the options and the environment.
     pub(crate) fn new(global: &Global) -> Self {
-        let is_data_terminal = io::stdout().is_terminal();
-        let is_talk_terminal = io::stderr().is_terminal();
+        let is_data_terminal = can_redraw() && io::stdout().is_terminal();
+        let is_talk_terminal = can_redraw() && io::stderr().is_terminal();
         Self {
             format: global.output,
             data_paint: Paint {
@@ -135,7 +135,7 @@ impl Output {
 
     /// Says whether a question can be asked.
     pub(crate) fn can_ask(self) -> bool {
-        self.is_talk_terminal && io::stdin().is_terminal()
+        io::stderr().is_terminal() && io::stdin().is_terminal()
     }
 
     /// Writes data to stdout.
@@ -182,6 +182,11 @@ impl Output {
     pub(crate) fn warn(self, text: &str) {
         self.line(&format!("{} {text}", self.talk_paint.notable("warning:")));
     }
+}
+
+/// Says whether a terminal, if there is one, understands how lines are redrawn.
+fn can_redraw() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn color_enabled(choice: ColorChoice, is_terminal: bool) -> bool {

@@ -168,15 +168,16 @@ fn strike(
             }
         }
     }
+    let mut done = Vec::new();
     for (target, machine) in machines {
         if !files.intervene(now, intervention(machine.clone()))? {
             return Err(Failure::usage(format!(
                 "`{target}` cannot be {word} in its present state"
             )));
         }
-        output.line(&format!("{word} {target} ({machine})"));
+        done.push(format!("{word} {target} ({machine})"));
     }
-    Ok(Exit::Success)
+    tell(output, &done)
 }
 
 fn outage(duration: std::time::Duration, place: &Place, output: Output) -> Result<Exit, Failure> {
@@ -184,12 +185,12 @@ fn outage(duration: std::time::Duration, place: &Place, output: Output) -> Resul
     let span = Millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
     if span == Millis::ZERO {
         files.intervene(now, Intervention::Recover)?;
-        output.line("the simulated cloud answers again");
+        tell(output, &["the simulated cloud answers again".to_owned()])
     } else {
         files.intervene(now, Intervention::Outage(span))?;
-        output.line(&format!("every call fails for {span} of simulated time"));
+        let text = format!("every call fails for {span} of simulated time");
+        tell(output, &[text])
     }
-    Ok(Exit::Success)
 }
 
 fn profile(name: &str, seed: Option<u64>, place: &Place, output: Output) -> Result<Exit, Failure> {
@@ -204,11 +205,11 @@ fn profile(name: &str, seed: Option<u64>, place: &Place, output: Output) -> Resu
         ..profile
     };
     files.intervene(now, Intervention::SetSettings(Box::new(settings)))?;
-    output.line(&format!(
+    let text = format!(
         "the simulated cloud is `{name}` now; `{}` holds its settings",
         files.directory().join("settings.json").display()
-    ));
-    Ok(Exit::Success)
+    );
+    tell(output, &[text])
 }
 
 fn quota(arguments: &SimQuotaArguments, place: &Place, output: Output) -> Result<Exit, Failure> {
@@ -224,19 +225,18 @@ fn quota(arguments: &SimQuotaArguments, place: &Place, output: Output) -> Result
             |limit| counted(limit as usize, noun),
         )
     };
-    output.line(&format!(
+    let text = format!(
         "the account may have {} with {}",
         text(quota.instances, "machine"),
         text(quota.cores, "core")
-    ));
-    Ok(Exit::Success)
+    );
+    tell(output, &[text])
 }
 
 fn reset(arguments: &SimResetArguments, place: &Place, output: Output) -> Result<Exit, Failure> {
     let directory = place.sim_directory();
     if !directory.is_dir() {
-        output.line("there is no simulated cloud");
-        return Ok(Exit::Success);
+        return tell(output, &["there is no simulated cloud".to_owned()]);
     }
     confirm(
         "Delete the simulated cloud with everything in it?",
@@ -258,6 +258,19 @@ fn reset(arguments: &SimResetArguments, place: &Place, output: Output) -> Result
         Err(_) => std::fs::remove_dir_all(&directory)
             .map_err(|error| Failure::from_file("delete", &directory, &error))?,
     }
-    output.line("the simulated cloud is empty");
+    tell(output, &["the simulated cloud is empty".to_owned()])
+}
+
+/// Says what was done, to programs as one document.
+fn tell(output: Output, done: &[String]) -> Result<Exit, Failure> {
+    if output.is_json() {
+        output.json(
+            &json!({ "schema_version": SCHEMA_VERSION, "kind": "simulation", "done": done }),
+        )?;
+    } else {
+        for text in done {
+            output.line(text);
+        }
+    }
     Ok(Exit::Success)
 }

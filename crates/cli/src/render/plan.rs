@@ -24,6 +24,9 @@ const INSTANCES_NAMED_MAX: usize = 4;
 /// Characters of a reason; providers' messages may be long.
 const REASON_CHARS_MAX: usize = 100;
 
+/// The totals of a plan without steps.
+const NOTHING: &str = "nothing to do";
+
 /// Notices that a preview shows unless it is to be full; more are told as they come.
 const NOTICES_MAX: usize = 3;
 
@@ -78,7 +81,7 @@ impl Totals {
             .map(|(count, verb)| format!("{} {verb}", grouped(*count)))
             .collect();
         if texts.is_empty() {
-            "nothing to do".to_owned()
+            NOTHING.to_owned()
         } else {
             texts.join(", ")
         }
@@ -134,13 +137,19 @@ impl Preview<'_> {
                 let _ = writeln!(text, "  {} {words}", paint.notable("note:"));
             }
         }
-        let _ = writeln!(
-            text,
-            "\n{} {}",
-            paint.strong("Plan:"),
-            Totals::of(self.plan).to_text()
-        );
+        let _ = writeln!(text, "\n{} {}", paint.strong("Plan:"), self.totals());
         text
+    }
+
+    /// Says how much is to be done, or that only the wishes change.
+    fn totals(&self) -> String {
+        let text = Totals::of(self.plan).to_text();
+        let is_edited = self.plan.parent != 0 && self.plan.parent != self.plan.generation;
+        if text == NOTHING && is_edited {
+            "no instance changes; the new wishes are noted".to_owned()
+        } else {
+            text
+        }
     }
 
     fn heading(&self, paint: Paint) -> String {

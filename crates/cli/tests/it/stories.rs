@@ -370,3 +370,33 @@ fn drawings_are_not_json() {
     let run = sandbox.run(&asked).expect(2);
     assert!(run.stdout.is_empty(), "{}", run.stdout);
 }
+
+#[test]
+fn every_change_of_the_cloud_is_told_to_programs() {
+    let sandbox = Sandbox::new();
+    let file = pair(&sandbox, "hello", "{min: 1, max: 2}", "");
+    sandbox.ok(&with_jump(&["up", &file, "--yes"]));
+    for change in [
+        &["sim", "kill", "store/1", "worker/1"][..],
+        &["sim", "outage", "1s"],
+        &["sim", "profile", "calm"],
+        &["sim", "quota"],
+        &["sim", "reset", "--yes"],
+        &["sim", "reset", "--yes"],
+    ] {
+        let told = sandbox.ok(&[change, &["--output", "json"]].concat()).json();
+        assert_eq!(told["schema_version"], 1, "{change:?}");
+        assert!(told["done"][0].is_string(), "{change:?}: {told}");
+    }
+}
+
+#[test]
+fn a_plan_that_only_notes_wishes_says_so() {
+    let sandbox = Sandbox::new();
+    let file = pair(&sandbox, "hello", "{min: 1, max: 2}", "");
+    sandbox.ok(&with_jump(&["up", &file, "--yes"]));
+    let file = pair(&sandbox, "hello", "{min: 1, max: 3}", "");
+    let plan = sandbox.run(&["plan", &file, "--detailed-exit-code"]);
+    let plan = plan.expect(10).stdout;
+    assert!(plan.contains("no instance changes"), "{plan}");
+}
