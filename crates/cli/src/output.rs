@@ -134,6 +134,10 @@ impl Output {
     }
 
     /// Says whether a question can be asked.
+    #[expect(
+        clippy::unused_self,
+        reason = "all words of a command go through its output"
+    )]
     pub(crate) fn can_ask(self) -> bool {
         io::stderr().is_terminal() && io::stdin().is_terminal()
     }
