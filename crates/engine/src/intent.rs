@@ -9,7 +9,7 @@ use crate::effect::{Notice, Refusal, ScalingChange, ScalingRequest};
 use crate::engine::Engine;
 use crate::record::{Doom, Record, SharedTopology};
 use crate::settings::INSTANCES_PER_NODE_MAX;
-use crate::state::ProviderIndex;
+use crate::state::{NodeState, ProviderIndex};
 
 /// Absolute counts by node.
 type Targets = Vec<(NodeKey, u32)>;
@@ -253,9 +253,8 @@ impl Engine {
     /// Forgets failures: the user asks to try again, and perhaps has removed a cause.
     pub(crate) fn handle_resume(&mut self) {
         let now = self.now;
-        if self.state.nodes.iter().any(|node| node.block.is_some())
-            || !self.state.replacements.is_empty()
-        {
+        let given_up = |node: &NodeState| node.block.is_some() || node.broken > 0;
+        if self.state.nodes.iter().any(given_up) {
             self.record(Record::Resumed);
         }
         for progress in self.progress.values_mut() {

@@ -227,8 +227,10 @@ impl Engine {
         };
         self.plan_broken(&mut draft, allowance);
         self.plan_surplus(&mut draft);
-        let goal = wanted + self.surge(key, &draft);
         self.plan_rolling(&mut draft, detail);
+        // Only for what is still to be replaced after this: the last one
+        // that goes has its successor already.
+        let goal = wanted + self.surge(key, &draft);
         self.plan_count(&mut draft, goal);
         draft.steps
     }

@@ -171,6 +171,8 @@ impl fmt::Display for Waiting {
                     "circuit breaker open: {replaced} of {limit} replacements allowed in 10 minutes were made"
                 )
             }
+            Self::Rolling { unavailable_max: 0 } => formatter
+                .write_str("others of its node are replaced first, each after one more is ready"),
             Self::Rolling { unavailable_max } => write!(
                 formatter,
                 "others of its node are replaced first, {unavailable_max} at a time"

@@ -354,6 +354,7 @@ fn with_surge_nothing_is_missing_while_replacing() {
         assert!(world.cloud.ledger().alive_count() <= 4);
         assert!(world.step());
     }
+    assert_eq!(world.creations, 4, "each of the two has one successor");
 }
 
 #[test]
