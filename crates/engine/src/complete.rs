@@ -111,10 +111,7 @@ impl Engine {
                 progress.last_error = None;
                 self.adopt(provider, key, view);
             }
-            Ok(_) => self.create_failed(
-                key,
-                ProviderError::new(ErrorClass::Unknown, "the provider answered something else"),
-            ),
+            Ok(_) => self.create_failed(key, unexpected()),
             Err(error) => self.create_failed(key, error),
         }
     }
@@ -243,15 +240,7 @@ impl Engine {
         };
         progress.call = None;
         self.dirty_instances.insert(key);
-        let gone = match result {
-            Ok(Response::Deleted { gone }) => Ok(gone),
-            Err(error) if error.class == ErrorClass::NotFound => Ok(true),
-            Ok(_) => Err(ProviderError::new(
-                ErrorClass::Unknown,
-                "the provider answered something else",
-            )),
-            Err(error) => Err(error),
-        };
+        let gone = deletion(result);
         match gone {
             Ok(gone) => {
                 progress.failures = 0;
@@ -301,15 +290,7 @@ impl Engine {
         resource: ResourceId,
         result: Result<Response, ProviderError>,
     ) {
-        let gone = match result {
-            Ok(Response::Deleted { gone }) => Ok(gone),
-            Err(error) if error.class == ErrorClass::NotFound => Ok(true),
-            Ok(_) => Err(ProviderError::new(
-                ErrorClass::Unknown,
-                "the provider answered something else",
-            )),
-            Err(error) => Err(error),
-        };
+        let gone = deletion(result);
         if gone == Ok(true) {
             self.providers[index.index()].orphans_busy.remove(&resource);
             let provider = self.state.providers[index.index()].clone();
@@ -538,4 +519,19 @@ impl Engine {
             ResourceState::Pending => {}
         }
     }
+}
+
+/// Reads the answer to a deletion: what does not exist is gone.
+fn deletion(result: Result<Response, ProviderError>) -> Result<bool, ProviderError> {
+    match result {
+        Ok(Response::Deleted { gone }) => Ok(gone),
+        Ok(_) => Err(unexpected()),
+        Err(error) if error.class == ErrorClass::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns what an answer of the wrong kind counts as.
+pub(crate) fn unexpected() -> ProviderError {
+    ProviderError::new(ErrorClass::Unknown, "the provider answered something else")
 }

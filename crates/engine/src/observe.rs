@@ -177,10 +177,7 @@ impl Engine {
                     self.synchronise(provider, asked_at);
                 }
             }
-            Ok(_) => self.observe_failed(
-                provider,
-                ProviderError::new(ErrorClass::Unknown, "the provider answered something else"),
-            ),
+            Ok(_) => self.observe_failed(provider, crate::complete::unexpected()),
             Err(error) => self.observe_failed(provider, error),
         }
         if self.providers[provider.index()].observing == 0 {

@@ -1,12 +1,10 @@
 //! What people and tools are told: how far everything is, and what it waits for.
 
-use serde::Serialize;
 use zenekar_base::{
     Addresses, ErrorClass, InstanceKey, NodeKey, ProviderError, ResourceId, Timestamp,
 };
 
 use crate::engine::Engine;
-use crate::record::Breakage;
 use crate::state::{Instance, Phase};
 use crate::step::Step;
 use crate::waiting::Waiting;
@@ -401,24 +399,4 @@ impl Engine {
 
 fn backoff_exhausted(error: &ProviderError, failures: u32) -> bool {
     crate::backoff::exhausted(error.class, failures)
-}
-
-/// Breakage is named in outputs by the same words as in the journal.
-impl Serialize for crate::effect::Refusal {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl Breakage {
-    /// Returns the stable name used in outputs.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Failed(_) => "failed",
-            Self::Stopped => "stopped",
-            Self::Lost => "lost",
-            Self::BootTimeout => "boot-timeout",
-            Self::Unhealthy(_) => "unhealthy",
-        }
-    }
 }
