@@ -1,5 +1,6 @@
 //! Changes of what is wanted: descriptors, counts, teardown, another try.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use zenekar_base::{InstanceKey, NodeKey};
@@ -113,7 +114,7 @@ impl Engine {
     }
 
     /// Finds the instances of a node that are made of something else than the topology says now.
-    pub(crate) fn mark_outdated(&mut self, key: NodeKey) {
+    pub(crate) fn outdated_of(&self, key: NodeKey) -> BTreeSet<InstanceKey> {
         let node = self.state.node(key);
         let described = node.index.and_then(|index| {
             self.state
@@ -121,8 +122,8 @@ impl Engine {
                 .as_ref()
                 .map(|intent| intent.topology.node(index))
         });
-        let outdated = match described {
-            None => std::collections::BTreeSet::new(),
+        match described {
+            None => BTreeSet::new(),
             Some(described) => node
                 .instances
                 .iter()
@@ -137,8 +138,12 @@ impl Engine {
                 })
                 .map(|instance| instance.key)
                 .collect(),
-        };
-        self.nodes[key.index()].outdated = outdated;
+        }
+    }
+
+    /// Notes the instances of a node that are made of something else than the topology says now.
+    pub(crate) fn mark_outdated(&mut self, key: NodeKey) {
+        self.nodes[key.index()].outdated = self.outdated_of(key);
     }
 
     pub(crate) fn handle_scale(&mut self, request: ScalingRequest) {

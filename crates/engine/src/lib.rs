@@ -9,6 +9,7 @@
 mod advance;
 mod backoff;
 mod complete;
+mod consistency;
 mod effect;
 mod engine;
 mod given;

@@ -199,6 +199,10 @@ fn check_always(world: &World) -> Result<(), Failure> {
     if let Some(disorder) = &world.disorder {
         return Err(Failure::Safety(disorder.clone()));
     }
+    // Every sixteenth time or so: it costs a pass over everything.
+    if world.trace.is_multiple_of(16) {
+        check_tallies(world)?;
+    }
     let duplicates = world.cloud.ledger().duplicates();
     if let Some(tag) = duplicates.first() {
         return Err(Failure::Safety(format!(
@@ -207,6 +211,17 @@ fn check_always(world: &World) -> Result<(), Failure> {
         )));
     }
     Ok(())
+}
+
+/// What the engine keeps by hand agrees with what it follows from.
+fn check_tallies(world: &World) -> Result<(), Failure> {
+    match world.engine.inconsistency() {
+        None => Ok(()),
+        Some(what) => Err(Failure::Safety(format!(
+            "{what} is wrong at {} ms",
+            world.now.0
+        ))),
+    }
 }
 
 /// What holds when the engine is content: the cloud has exactly what is wanted.
@@ -255,6 +270,7 @@ fn check_end(world: &World) -> Result<(), Failure> {
     if !plan.steps.is_empty() {
         return safety(format!("converged, and yet planned: {:?}", plan.steps));
     }
+    check_tallies(world)?;
     check_journal(world, state)
 }
 

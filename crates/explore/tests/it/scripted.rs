@@ -297,3 +297,30 @@ fn a_pause_of_a_year_is_not_kept() {
     });
     assert_eq!(cloud.machines.len(), 1);
 }
+
+#[test]
+fn what_cannot_be_deleted_is_reported_and_never_forgotten() {
+    let mut script = Script::new(Capabilities::default());
+    let mut cloud = Obedient::default();
+    script.tell(Input::Intent(topology(vec![node("w", 1, 1)])));
+    script.play(Timestamp(600_000), |_, operation| {
+        Ok(cloud.answer(operation))
+    });
+    script.tell(Input::Teardown);
+    script.play(Timestamp(2 * 3_600_000), |_, operation| match operation {
+        Operation::Delete { .. } => error(ErrorClass::Retryable, "try again"),
+        operation => Ok(cloud.answer(operation)),
+    });
+    let Verdict::Blocked(causes) = script.engine.verdict() else {
+        panic!("{:?}", script.engine.verdict());
+    };
+    assert_eq!(causes[0].0, "w/1");
+    assert_eq!(script.engine.state().instances.len(), 1, "it is kept");
+    script.crash();
+    assert_eq!(script.engine.state().instances.len(), 1, "also on disk");
+    script.tell(Input::Teardown);
+    script.play(Timestamp(3 * 3_600_000), |_, operation| {
+        Ok(cloud.answer(operation))
+    });
+    assert!(script.engine.state().torn_down && cloud.machines.is_empty());
+}
