@@ -176,6 +176,8 @@ impl Engine {
                 message,
                 candidate,
             });
+            // It is not made of anything now; the next attempt follows the descriptor.
+            self.nodes[node.index()].outdated.remove(&key);
         }
         if given_up && !doomed {
             self.record(Record::Blocked {

@@ -93,3 +93,17 @@ fn the_same_seed_gives_the_same_trace() {
         assert!(one.is_ok());
     }
 }
+
+/// Seeds that have found a mistake once; they are tried with every budget.
+const FOUND_MISTAKES: [u64; 1] = [
+    // An attempt without effect stayed on the list of outdated instances.
+    853,
+];
+
+#[test]
+fn lives_that_once_failed_end_well() {
+    for seed in FOUND_MISTAKES {
+        let life = run(seed, Settings::hostile(), Adversary::hostile());
+        assert!(life.is_ok(), "seed {seed}: {life:?}");
+    }
+}
