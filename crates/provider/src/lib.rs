@@ -5,17 +5,21 @@
 //! batching and bounds are the engine's. Architecture invariant: a provider
 //! never sees the engine, and never touches a resource without our tag.
 
+mod access;
 pub mod conformance;
 
 use std::future::Future;
+use std::net::TcpStream;
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 use zenekar_base::{
-    Capabilities, InfrastructureId, InstanceTag, ProbeResult, ProbeSpec, ProviderError, ResourceId,
+    Capabilities, ErrorClass, InfrastructureId, InstanceTag, ProbeResult, ProbeSpec, ProviderError, ResourceId,
     ResourceView, Token,
 };
 use zenekar_model::Rendered;
+
+pub use access::{EnterCommand, EnterRequest, LogChunk, LogRequest, LogSource, Reach};
 
 /// The future of a provider call. Dropping it cancels the waiting, not
 /// necessarily the effect: then the outcome is unknown.
@@ -102,4 +106,51 @@ pub trait Provider: Send + Sync {
         resource: ResourceId,
         spec: ProbeSpec,
     ) -> Call<'_, ProbeResult>;
+
+    /// Reads a piece of an instance's output.
+    fn log(&self, infrastructure: InfrastructureId, request: LogRequest) -> Call<'_, LogChunk> {
+        let _ = (infrastructure, request);
+        unsupported(self.name(), "show logs")
+    }
+
+    /// Says how to run a command inside an instance.
+    fn enter(
+        &self,
+        infrastructure: InfrastructureId,
+        request: EnterRequest,
+    ) -> Call<'_, EnterCommand> {
+        let _ = (infrastructure, request);
+        unsupported(self.name(), "run commands inside instances")
+    }
+
+    /// Says how a port of an instance is reached from this machine.
+    fn reach(
+        &self,
+        infrastructure: InfrastructureId,
+        resource: ResourceId,
+        port: u16,
+    ) -> Call<'_, Reach> {
+        let _ = (infrastructure, resource, port);
+        unsupported(self.name(), "say how a port is reached")
+    }
+
+    /// Connects to a port of an instance, from wherever it can be reached.
+    fn connect(
+        &self,
+        infrastructure: InfrastructureId,
+        resource: ResourceId,
+        port: u16,
+    ) -> Call<'_, TcpStream> {
+        let _ = (infrastructure, resource, port);
+        unsupported(self.name(), "connect to instances")
+    }
+}
+
+/// Answers a call that a provider cannot carry out.
+fn unsupported<'a, T: Send + 'a>(provider: &str, what: &str) -> Call<'a, T> {
+    let error = ProviderError::new(
+        ErrorClass::Invalid,
+        format!("provider `{provider}` cannot {what}"),
+    );
+    Box::pin(std::future::ready(Err(error)))
 }

@@ -15,6 +15,8 @@ const FLOORS: &[(&str, u32)] = &[
     ("zenekar-engine", 4),
     ("zenekar-explore", 5),
     ("zenekar-simcloud", 5),
+    ("zenekar-agent", 6),
+    ("zenekar-probe", 6),
     ("zenekar-provider", 6),
     ("zenekar-store", 6),
     ("zenekar-provider-local", 7),

@@ -1,0 +1,36 @@
+//! Provider `local`: isolated instances on this very machine.
+//!
+//! Every instance has an address, a host name, a process tree and a root of
+//! its own. It runs beside this process, not below it: it outlives a crash of
+//! `zenekar`, and is found again by its directory and by the lock that its
+//! shim holds. Which isolation the machine grants is measured, not assumed.
+
+mod isolation;
+mod survey;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub use isolation::Isolation;
+pub use survey::{Fact, Standing, Survey, survey};
+
+/// Where instances live and what they need at least.
+#[derive(Clone, Debug)]
+pub struct LocalSettings {
+    /// The directory that holds all infrastructures of this user.
+    pub directory: PathBuf,
+    /// The program that [`process_main`] is part of; instances run it.
+    pub executable: PathBuf,
+    /// The isolation that instances need at least; none takes the best there is.
+    pub isolation: Option<Isolation>,
+}
+
+/// Runs one of the hidden roles that instances consist of, if the arguments
+/// (without the program's name) ask for one.
+///
+/// It has to be called before anything else: roles enter namespaces, which only
+/// a process with a single thread can.
+pub fn process_main(_arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    None
+}
