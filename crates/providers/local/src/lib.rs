@@ -5,13 +5,19 @@
 //! `zenekar`, and is found again by its directory and by the lock that its
 //! shim holds. Which isolation the machine grants is measured, not assumed.
 
+mod control;
+mod error;
 mod isolation;
+mod layout;
+mod lock;
+mod network;
 mod survey;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub use error::LocalError;
 pub use isolation::Isolation;
 pub use survey::{Fact, Standing, Survey, survey};
 
