@@ -37,6 +37,15 @@ pub struct LocalSettings {
 ///
 /// It has to be called before anything else: roles enter namespaces, which only
 /// a process with a single thread can.
-pub fn process_main(_arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
-    None
+pub fn process_main(arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let mut arguments = arguments;
+    if arguments.next()? != "__local" {
+        return None;
+    }
+    match arguments.next()?.to_str()? {
+        "switch" => Some(network::switch_main(arguments)),
+        "gateway" => Some(network::gateway_main(arguments)),
+        "network" => Some(network::tool::main(arguments)),
+        _ => None,
+    }
 }

@@ -1,0 +1,179 @@
+//! Links, addresses and routes of the network namespace that the calling process is in.
+//!
+//! All over netlink, so that the machine needs no network tools.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::net::if_::if_nametoindex;
+use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
+use rtnetlink::{
+    Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
+};
+
+use crate::LocalError;
+
+/// The size of packets in the network: that of most networks, so that instances meet no surprise.
+pub(crate) const MTU: u32 = 1500;
+
+/// The other end of a new pair of links.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) place: Place<'a>,
+}
+
+/// In which network namespace a link is.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// In the caller's.
+    Here,
+    /// In that of a process.
+    Process(u32),
+    /// In the one that a descriptor stands for.
+    Namespace(BorrowedFd<'a>),
+}
+
+/// A conversation with the kernel about the caller's network namespace.
+pub(crate) struct Links {
+    runtime: tokio::runtime::Runtime,
+    handle: Handle,
+}
+
+impl Links {
+    pub(crate) fn open() -> Result<Self, LocalError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(LocalError::system("start talking to the kernel"))?;
+        let (connection, handle, _) = {
+            let _entered = runtime.enter();
+            rtnetlink::new_connection()
+                .map_err(LocalError::system("open a socket to the kernel's network"))?
+        };
+        runtime.spawn(connection);
+        Ok(Self { runtime, handle })
+    }
+
+    /// Brings a link up.
+    pub(crate) fn up(&self, name: &str) -> Result<(), LocalError> {
+        let message = LinkUnspec::new_with_index(index(name)?).up().build();
+        self.runtime
+            .block_on(self.handle.link().change(message).execute())
+            .map_err(failed(format!("bring `{name}` up")))
+    }
+
+    /// Makes a bridge that is up.
+    pub(crate) fn add_bridge(&self, name: &str) -> Result<(), LocalError> {
+        self.runtime
+            .block_on(
+                self.handle
+                    .link()
+                    .add(LinkBridge::new(name).mtu(MTU).build())
+                    .execute(),
+            )
+            .map_err(failed(format!("make the bridge `{name}`")))
+    }
+
+    /// Makes a pair of links; the first is up, and a port of the bridge if there is one.
+    pub(crate) fn add_pair(
+        &self,
+        name: &str,
+        bridge: Option<&str>,
+        peer: Peer<'_>,
+    ) -> Result<(), LocalError> {
+        let mut message = LinkMessageBuilder::<LinkVeth>::new(name, peer.name)
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(peer_message(peer))))
+            .mtu(MTU)
+            .up();
+        if let Some(bridge) = bridge {
+            message = message.controller(index(bridge)?);
+        }
+        self.runtime
+            .block_on(self.handle.link().add(message.build()).execute())
+            .map_err(failed(format!("make the link `{name}`")))
+    }
+
+    /// Removes a link, if there is one of that name.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), LocalError> {
+        let Ok(index) = index(name) else {
+            return Ok(());
+        };
+        match self
+            .runtime
+            .block_on(self.handle.link().del(index).execute())
+        {
+            Err(error) if to_io(&error).raw_os_error() != Some(nix::libc::ENODEV) => {
+                Err(failed(format!("remove the link `{name}`"))(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a link an address; that it has it already is fine.
+    pub(crate) fn add_address(
+        &self,
+        name: &str,
+        address: Ipv4Addr,
+        prefix: u8,
+    ) -> Result<(), LocalError> {
+        let index = index(name)?;
+        self.runtime
+            .block_on(
+                self.handle
+                    .address()
+                    .add(index, IpAddr::V4(address), prefix)
+                    .replace()
+                    .execute(),
+            )
+            .map_err(failed(format!("give `{name}` the address `{address}`")))
+    }
+
+    /// Sends everything without a route of its own to a gateway.
+    pub(crate) fn add_default_route(&self, gateway: Ipv4Addr) -> Result<(), LocalError> {
+        let message = RouteMessageBuilder::<Ipv4Addr>::new()
+            .gateway(gateway)
+            .build();
+        self.runtime
+            .block_on(self.handle.route().add(message).replace().execute())
+            .map_err(failed(format!("route through `{gateway}`")))
+    }
+}
+
+fn peer_message(peer: Peer<'_>) -> LinkMessage {
+    let builder = LinkMessageBuilder::<LinkUnspec>::new()
+        .name(peer.name)
+        .mtu(MTU);
+    match peer.place {
+        Place::Here => builder,
+        Place::Process(process) => builder.append_extra_attribute(LinkAttribute::NetNsPid(process)),
+        Place::Namespace(namespace) => {
+            builder.append_extra_attribute(LinkAttribute::NetNsFd(namespace.as_raw_fd()))
+        }
+    }
+    .build()
+}
+
+/// Says whether the caller's network namespace has a link of that name.
+pub(crate) fn exists(name: &str) -> bool {
+    index(name).is_ok()
+}
+
+fn index(name: &str) -> Result<u32, LocalError> {
+    if_nametoindex(name).map_err(LocalError::system(format!("find the link `{name}`")))
+}
+
+fn failed(operation: String) -> impl FnOnce(rtnetlink::Error) -> LocalError {
+    move |error| LocalError::System {
+        operation,
+        source: to_io(&error),
+    }
+}
+
+fn to_io(error: &rtnetlink::Error) -> io::Error {
+    match error {
+        rtnetlink::Error::NetlinkError(message) => message.to_io(),
+        other => io::Error::other(other.to_string()),
+    }
+}
