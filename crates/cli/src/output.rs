@@ -68,6 +68,19 @@ impl Paint {
         self.with(AnsiColor::Red.on_default(), text)
     }
 
+    /// Styles one of several sources, so that neighbours differ.
+    pub(crate) fn one_of(self, number: usize, text: &str) -> String {
+        const COLORS: [AnsiColor; 6] = [
+            AnsiColor::Cyan,
+            AnsiColor::Yellow,
+            AnsiColor::Green,
+            AnsiColor::Magenta,
+            AnsiColor::Blue,
+            AnsiColor::Red,
+        ];
+        self.with(COLORS[number % COLORS.len()].on_default(), text)
+    }
+
     /// Styles the word `error`.
     pub(crate) fn alarm(self, text: &str) -> String {
         self.with(AnsiColor::Red.on_default().bold(), text)
@@ -143,14 +156,19 @@ impl Output {
     }
 
     /// Writes data to stdout.
+    pub(crate) fn data(self, text: &str) -> Result<(), Failure> {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Writes data to stdout that need not be text.
     #[expect(
         clippy::unused_self,
         reason = "all words of a command go through its output"
     )]
-    pub(crate) fn data(self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn bytes(self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         stdout
-            .write_all(text.as_bytes())
+            .write_all(bytes)
             .and_then(|()| stdout.flush())
             .map_err(Failure::from_stdout)
     }

@@ -12,6 +12,7 @@ use crate::arguments::{DescriptorArguments, Global, parse_id};
 use crate::descriptor::Described;
 use crate::errors::Failure;
 use crate::exit::Exit;
+use crate::providers;
 
 /// Infrastructures that a message names.
 const NAMED_MAX: usize = 8;
@@ -42,7 +43,12 @@ impl Place {
 
     /// Returns where the simulated cloud keeps its files.
     pub(crate) fn sim_directory(&self) -> PathBuf {
-        self.directory.join("sim")
+        self.directory.join(providers::SIM)
+    }
+
+    /// Returns where instances on this machine have their files.
+    pub(crate) fn local_directory(&self) -> PathBuf {
+        self.directory.join(providers::LOCAL)
     }
 
     /// Opens the store to look at it; none if nothing was ever stored.

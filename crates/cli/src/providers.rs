@@ -1,16 +1,33 @@
 //! The registry of providers: the one place that knows which ones there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use zenekar_base::Capabilities;
-use zenekar_engine::Settings;
+use zenekar_engine::{ProviderIndex, Settings, State};
 use zenekar_model::Topology;
+use zenekar_provider::Provider;
+use zenekar_provider_local::Isolation;
+use zenekar_provider_sim::{SimFiles, SimProvider};
+use zenekar_runtime::Clock;
 
+use crate::arguments::{PaceChoice, SimArguments};
 use crate::errors::Failure;
 use crate::exit::Exit;
+use crate::place::Place;
+
+/// Instances on this very machine.
+pub(crate) const LOCAL: &str = "local";
+
+/// The simulated cloud.
+pub(crate) const SIM: &str = "sim";
 
 /// The providers of this version, by the names that descriptors use.
-pub(crate) const AVAILABLE: &[&str] = &["sim"];
+pub(crate) const AVAILABLE: &[&str] = &[LOCAL, SIM];
+
+/// What can be done about a descriptor for another cloud.
+const ELSEWHERE: &str =
+    "`--on local` runs it on this machine, `--on sim` tries it on a simulated cloud";
 
 /// Refuses a provider that this version does not have.
 pub(crate) fn check_name(provider: &str) -> Result<(), Failure> {
@@ -64,7 +81,7 @@ pub(crate) fn check_topology(topology: &Topology) -> Result<(), Failure> {
     for (provider, nodes) in &missing {
         failure = failure.cause(format!("`{provider}` is the provider of {}", names(nodes)));
     }
-    Err(failure.hint("`--on sim` tries the descriptor on a simulated cloud"))
+    Err(failure.hint(ELSEWHERE))
 }
 
 /// Names some of the nodes.
@@ -86,12 +103,134 @@ fn names(nodes: &[&str]) -> String {
 /// Returns what a command that only looks has to know of the providers: what a
 /// preview depends on. Opening them would already be more than looking.
 pub(crate) fn settings_to_look() -> Settings {
-    let sim = Capabilities {
-        recontextualise: true,
-        ..Capabilities::default()
-    };
+    let capabilities = AVAILABLE.iter().map(|name| {
+        let capabilities = Capabilities {
+            recontextualise: true,
+            ..Capabilities::default()
+        };
+        ((*name).to_owned(), capabilities)
+    });
     Settings {
-        capabilities: BTreeMap::from([("sim".to_owned(), sim)]),
+        capabilities: capabilities.collect(),
         ..Settings::default()
     }
+}
+
+/// The providers that an infrastructure needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// Those that something is at or is to be.
+    current: BTreeSet<String>,
+    /// Those that something was at before: what comes late there is deleted.
+    former: BTreeSet<String>,
+}
+
+impl Needs {
+    /// Finds out what an infrastructure needs, and a topology that it is to have.
+    pub(crate) fn of(state: &State, next: Option<&Topology>) -> Self {
+        let here = |index: ProviderIndex| state.providers.get(index.index()).cloned();
+        let held = state.instances.values().filter_map(|one| one.provider);
+        let orphaned = state.orphans.keys().map(|(provider, _)| *provider);
+        let mut current: BTreeSet<String> = held
+            .chain(orphaned)
+            .collect::<BTreeSet<ProviderIndex>>()
+            .into_iter()
+            .filter_map(here)
+            .collect();
+        let intended = state.intent.as_ref().filter(|_| !state.torn_down);
+        let present = intended.map(|intent| &*intent.topology);
+        for topology in present.into_iter().chain(next) {
+            current.extend(providers_of(topology));
+        }
+        Self {
+            former: state.providers.iter().cloned().collect(),
+            current,
+        }
+    }
+
+    /// Says whether a provider has to be opened.
+    pub(crate) fn has(&self, provider: &str) -> bool {
+        self.current.contains(provider) || self.former.contains(provider)
+    }
+
+    /// Says whether something is at a provider or is to be.
+    pub(crate) fn uses(&self, provider: &str) -> bool {
+        self.current.contains(provider)
+    }
+
+    /// Says whether nothing is real, so that time need not be either.
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.current.iter().all(|name| name == SIM)
+    }
+
+    /// Refuses options that cannot do what they say.
+    pub(crate) fn check(
+        &self,
+        sim: &SimArguments,
+        isolation: Option<Isolation>,
+    ) -> Result<(), Failure> {
+        let Some(other) = self.current.iter().find(|name| *name != SIM) else {
+            return match isolation {
+                Some(_) if self.uses(SIM) => Err(Failure::usage(
+                    "`--isolation` is for instances on this machine, and all nodes are on `sim`",
+                )
+                .hint("leave it out, or move the nodes with `--on local`")),
+                _ => Ok(()),
+            };
+        };
+        if sim.pace.is_some_and(|pace| pace != PaceChoice::Real) {
+            return Err(Failure::usage(format!(
+                "`--pace` is for simulated time, and provider `{other}` is real"
+            ))
+            .hint("leave it out"));
+        }
+        if sim.sim_profile.is_some() && !self.uses(SIM) {
+            return Err(Failure::usage(
+                "`--sim-profile` is for the simulated cloud, and no node is on `sim`",
+            )
+            .hint("leave it out"));
+        }
+        if isolation.is_some() && !self.uses(LOCAL) {
+            return Err(Failure::usage(
+                "`--isolation` is for instances on this machine, and no node is on `local`",
+            )
+            .hint("leave it out"));
+        }
+        Ok(())
+    }
+}
+
+/// Returns the providers of a topology's nodes.
+fn providers_of(topology: &Topology) -> BTreeSet<String> {
+    let candidates = topology.indices().flat_map(|index| {
+        let count = topology.node(index).candidates.len();
+        (0..count).filter_map(move |candidate| topology.candidate(index, candidate))
+    });
+    let names: BTreeSet<&str> = candidates
+        .map(|implementation| implementation.provider.as_str())
+        .collect();
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// Opens the provider of instances on this machine, and says which isolation
+/// they get.
+pub(crate) fn open_local(
+    _place: &Place,
+    _isolation: Option<Isolation>,
+) -> Result<(Arc<dyn Provider>, Isolation), Failure> {
+    Err(Failure::new(
+        Exit::Provider,
+        "instances on this machine cannot be created yet",
+    )
+    .hint("`--on sim` tries an infrastructure on a simulated cloud"))
+}
+
+/// Opens one provider, to look into its instances.
+pub(crate) fn open_one(place: &Place, name: &str) -> Result<Arc<dyn Provider>, Failure> {
+    check_name(name)?;
+    if name == LOCAL {
+        return Ok(open_local(place, None)?.0);
+    }
+    let files = SimFiles::open(&place.sim_directory())?;
+    Ok(Arc::new(SimProvider::new(files, Arc::new(Clock::real()))?))
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use zenekar_base::{InfrastructureId, Timestamp};
 use zenekar_engine::Engine;
 use zenekar_occopus::OccopusRenderer;
 use zenekar_provider::Provider;
+use zenekar_provider_local::Isolation;
 use zenekar_provider_sim::{SimFiles, SimProvider};
 use zenekar_runtime::{Cancel, Clock, Host, Pace, Session, SharedStore, Until};
 use zenekar_simcloud::{Intervention, Settings as SimSettings};
@@ -17,9 +19,14 @@ use zenekar_store::Store;
 
 use crate::arguments::{PaceChoice, RunArguments, SimArguments};
 use crate::errors::Failure;
+use crate::exit::Exit;
 use crate::output::Output;
 use crate::place::Place;
-use crate::providers::settings_to_look;
+use crate::providers::{self, Needs, settings_to_look};
+
+/// Simulated seconds per second, if nobody says otherwise: a machine that boots
+/// in half a minute is there in half a second.
+const PACE_DEFAULT: f64 = 60.0;
 
 /// Returns the time that people read from a clock on the wall.
 pub(crate) fn wall_now() -> Timestamp {
@@ -56,26 +63,65 @@ pub(crate) fn read_shared(store: &SharedStore, id: &InfrastructureId) -> Result<
     Ok(Engine::recover(engine.state().clone(), settings_to_look()))
 }
 
-/// Builds the world for a command that changes something.
-pub(crate) fn host(place: &Place, store: Store, run: &RunArguments) -> Result<Arc<Host>, Failure> {
-    let (cloud, clock) = open_sim(place, &run.sim)?;
-    let sim: Arc<dyn Provider> = Arc::new(SimProvider::new(cloud, Arc::new(clock.clone()))?);
-    Ok(Arc::new(Host {
-        store: SharedStore::new(store),
-        providers: BTreeMap::from([(sim.name().to_owned(), sim)]),
+/// What a command works with that changes something.
+pub(crate) struct World {
+    /// Store, providers and clock.
+    pub(crate) host: Arc<Host>,
+    /// The isolation of instances on this machine; none if there are none.
+    pub(crate) isolation: Option<Isolation>,
+}
+
+/// Builds the world for a command that changes something, with the providers
+/// that it needs.
+pub(crate) fn world(
+    place: &Place,
+    store: SharedStore,
+    run: &RunArguments,
+    isolation: Option<Isolation>,
+    needs: &Needs,
+) -> Result<World, Failure> {
+    needs.check(&run.sim, isolation)?;
+    let mut opened: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
+    let mut clock = Clock::real();
+    if needs.has(providers::SIM) {
+        let (cloud, its_clock) = open_sim(place, &run.sim, needs.is_simulated())?;
+        let sim = SimProvider::new(cloud, Arc::new(its_clock.clone()))?;
+        opened.insert(providers::SIM.to_owned(), Arc::new(sim));
+        clock = its_clock;
+    }
+    let mut granted = None;
+    if needs.has(providers::LOCAL) {
+        let (local, isolation) = providers::open_local(place, isolation)?;
+        granted = needs.uses(providers::LOCAL).then_some(isolation);
+        opened.insert(providers::LOCAL.to_owned(), local);
+    }
+    let host = Arc::new(Host {
+        store,
+        providers: opened,
         renderer: Arc::new(OccopusRenderer::default()),
         clock,
         parallel: run.parallel,
         seed: run.sim.seed.unwrap_or(0),
-    }))
+    });
+    Ok(World {
+        host,
+        isolation: granted,
+    })
 }
 
-/// Opens the simulated cloud and starts the clock that goes on from it.
-fn open_sim(place: &Place, arguments: &SimArguments) -> Result<(SimFiles, Clock), Failure> {
+/// Opens the simulated cloud and starts the clock that goes on from it: in real
+/// time if something else is real.
+fn open_sim(
+    place: &Place,
+    arguments: &SimArguments,
+    is_simulated: bool,
+) -> Result<(SimFiles, Clock), Failure> {
     let pace = match arguments.pace {
-        PaceChoice::Real => Pace::Real,
-        PaceChoice::Compressed(factor) => Pace::Compressed(factor),
-        PaceChoice::Jump => Pace::Jump,
+        _ if !is_simulated => Pace::Real,
+        None => Pace::Compressed(PACE_DEFAULT),
+        Some(PaceChoice::Real) => Pace::Real,
+        Some(PaceChoice::Compressed(factor)) => Pace::Compressed(factor),
+        Some(PaceChoice::Jump) => Pace::Jump,
     };
     let mut files = SimFiles::open(&place.sim_directory())?;
     let anchor = files.anchor()?;
@@ -139,14 +185,8 @@ pub(crate) fn cancel_on_signals(
     output: Output,
     interrupted: Arc<AtomicBool>,
 ) -> Result<Cancel, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-
     let (handle, cancel) = Cancel::new();
-    let failed = |error: std::io::Error| {
-        Failure::internal("cannot listen for signals").because_of(Some(&error))
-    };
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let (mut interrupt, mut terminate) = signals()?;
     tokio::spawn(async move {
         let mut is_repeated = false;
         loop {
@@ -163,4 +203,31 @@ pub(crate) fn cancel_on_signals(
         }
     });
     Ok(cancel)
+}
+
+/// Works until it is done, or ends as cancelled when it is told to stop.
+///
+/// For commands that show something again and again and have nothing to clean up.
+pub(crate) async fn until_stopped<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let (mut interrupt, mut terminate) = signals()?;
+    tokio::select! {
+        result = work => result,
+        _ = interrupt.recv() => Err(Failure::told(Exit::Cancelled)),
+        _ = terminate.recv() => Err(Failure::told(Exit::Cancelled)),
+    }
+}
+
+/// Listens for interrupts and requests to terminate.
+fn signals() -> Result<(Signal, Signal), Failure> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| {
+            Failure::internal("cannot listen for signals").because_of(Some(&error))
+        })
+    };
+    Ok((
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::terminate())?,
+    ))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use zenekar_base::RequestId;
 use zenekar_engine::Input;
-use zenekar_runtime::{Host, InboxRequest, RuntimeError, Session, submit};
+use zenekar_runtime::{Host, InboxRequest, RuntimeError, Session, SharedStore, submit};
 use zenekar_store::{HolderInfo, InfrastructureRow, Store, StoreError};
 
 use crate::arguments::{DownArguments, Global};
@@ -16,7 +16,8 @@ use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::{Output, SCHEMA_VERSION};
 use crate::place::{self, Place};
-use crate::world::{self, wall_now};
+use crate::providers::Needs;
+use crate::world::{self, World, wall_now};
 
 /// How often is looked whether the process that leads is done.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -38,8 +39,10 @@ pub(crate) fn run(
     if !arguments.yes {
         ask(&row, &place, output)?;
     }
+    let store = SharedStore::new(store);
+    let needs = Needs::of(world::read_shared(&store, &row.id)?.state(), None);
     world::block_on(async {
-        let host = world::host(&place, store, &arguments.run)?;
+        let World { host, .. } = world::world(&place, store, &arguments.run, None, &needs)?;
         let exit = take_down(arguments, &row, &host, output).await?;
         if arguments.purge {
             host.store.with(|store| purge(store, &row))?;
@@ -94,6 +97,7 @@ async fn take_down(
         command: "down",
         notices: Vec::new(),
         id: &row.id,
+        isolation: None,
         inputs: vec![Input::Teardown],
         until: world::until_settled(&arguments.run),
         again,

@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::output::{Output, Paint, SCHEMA_VERSION};
 use crate::place::{self, Place};
 use crate::render::event::{Mood, Narrator, Told, time_json, time_text};
+use crate::world;
 
 /// How often `--follow` looks for new events.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -147,10 +148,12 @@ pub(crate) fn run(
     if !arguments.follow {
         return Ok(Exit::Success);
     }
-    loop {
-        std::thread::sleep(LOOK_INTERVAL);
-        reader.read(|happened| output.data(&line(&happened, output)))?;
-    }
+    world::block_on(world::until_stopped(async {
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            reader.read(|happened| output.data(&line(&happened, output)))?;
+        }
+    }))
 }
 
 fn line(happened: &Happened, output: Output) -> String {

@@ -1,11 +1,15 @@
 //! The commands: one file each.
 
 mod completion;
+mod doctor;
 mod down;
 mod events;
+mod exec;
 mod explain;
 mod list;
+mod logs;
 mod man;
+mod open;
 mod plan;
 mod rebuild;
 mod run;
@@ -13,6 +17,7 @@ mod scale;
 mod sim;
 mod state;
 mod status;
+mod target;
 mod up;
 mod validate;
 mod watch;
@@ -55,6 +60,11 @@ fn carry_out(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Command::Scale(own) => scale::run(own, global, output),
         Command::Watch(own) => watch::run(own, global, output),
         Command::Events(own) => events::run(own, global, output),
+        Command::Logs(own) => logs::run(own, global, output),
+        Command::Exec(own) => exec::exec(own, global, output),
+        Command::Shell(own) => exec::shell(own, global, output),
+        Command::Open(own) => open::run(own, global, output),
+        Command::Doctor => doctor::run(global, output),
         Command::List(own) => list::run(own, global, output),
         Command::Down(own) => down::run(own, global, output),
         Command::State(own) => state::run(own, global, output),

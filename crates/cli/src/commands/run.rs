@@ -5,6 +5,7 @@ use std::io::{BufRead, Write};
 use serde_json::json;
 use zenekar_base::{ErrorClass, InfrastructureId};
 use zenekar_engine::{Engine, Input, Notice, Plan};
+use zenekar_provider_local::Isolation;
 use zenekar_runtime::{Host, Outcome, Session, Until};
 
 use crate::errors::{Failure, exit_of_class, hint_of_class};
@@ -64,6 +65,8 @@ pub(crate) struct Work<'a> {
     pub(crate) command: &'static str,
     /// The infrastructure.
     pub(crate) id: &'a InfrastructureId,
+    /// The isolation of instances on this machine, if there are any.
+    pub(crate) isolation: Option<Isolation>,
     /// What the preview has said already.
     pub(crate) notices: Vec<Notice>,
     /// What the engine is told first.
@@ -98,12 +101,7 @@ pub(crate) async fn run(
     let took = progress.elapsed_text(session.engine());
     if output.is_json() {
         let elapsed_ms = progress.elapsed(session.engine()).0;
-        output.json(&result_json(
-            work.id,
-            session.engine(),
-            &outcome,
-            elapsed_ms,
-        ))?;
+        output.json(&result_json(&work, session.engine(), &outcome, elapsed_ms))?;
     } else {
         tell_outcome(&work, session.engine(), &outcome, &took, output);
     }
@@ -123,7 +121,7 @@ fn outcome_name(outcome: &Outcome) -> &'static str {
 }
 
 fn result_json(
-    id: &InfrastructureId,
+    work: &Work<'_>,
     engine: &Engine,
     outcome: &Outcome,
     elapsed_ms: u64,
@@ -139,13 +137,14 @@ fn result_json(
     json!({
         "schema_version": SCHEMA_VERSION,
         "kind": "result",
-        "infrastructure": id.as_str(),
+        "infrastructure": work.id.as_str(),
         "outcome": outcome_name(outcome),
         "generation": engine.state().generation(),
         "ready": tally.serving,
         "wanted": tally.wanted,
         "existing": machines(engine),
         "elapsed_ms": elapsed_ms,
+        "isolation": work.isolation.map(Isolation::name),
         "causes": causes,
     })
 }
@@ -172,6 +171,21 @@ fn tell_outcome(work: &Work<'_>, engine: &Engine, outcome: &Outcome, took: &str,
         )
     };
     output.line(&text);
+    if let Some(isolation) = work.isolation
+        && work.command == "up"
+    {
+        output.line(&isolation_text(isolation));
+    }
+}
+
+/// Says in one line what keeps instances on this machine apart.
+fn isolation_text(isolation: Isolation) -> String {
+    let less = match isolation {
+        Isolation::Namespaces => return format!("isolation: `{isolation}`"),
+        Isolation::UserNamespaces => "limits are not enforced",
+        Isolation::Plain => "instances share the machine's files, packages and network",
+    };
+    format!("isolation: `{isolation}`: {less}; `zenekar doctor` says what would give more")
 }
 
 /// Turns the outcome of a session into how the command ends.

@@ -15,8 +15,9 @@ use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::{Output, SCHEMA_VERSION};
 use crate::place::{self, Place};
+use crate::providers::Needs;
 use crate::render::plan::notices_shown;
-use crate::world;
+use crate::world::{self, World};
 
 /// How long the process that leads may take to look into its inbox. It looks
 /// several times a second; a disk that hangs takes longer.
@@ -48,13 +49,16 @@ pub(crate) fn run(
     let place = Place::find(global)?;
     let store = place.change_existing()?;
     let row = place::find(&store, infrastructure)?;
+    let store = SharedStore::new(store);
     let request = RequestId::new(arguments.request.clone().unwrap_or_else(new_request));
     world::block_on(async {
         if arguments.no_wait {
-            let shared = SharedStore::new(store);
-            return hand_over(&shared, &row.id, &request, &wishes, false, output).await;
+            return hand_over(&store, &row.id, &request, &wishes, false, output).await;
         }
-        let host = world::host(&place, store, &arguments.run)?;
+        let needs = Needs::of(world::read_shared(&store, &row.id)?.state(), None);
+        let isolation = arguments.local.isolation;
+        let World { host, isolation } =
+            world::world(&place, store, &arguments.run, isolation, &needs)?;
         let session = match Session::lead(Arc::clone(&host), &row.id, &row.name, "zenekar scale") {
             Ok(session) => session,
             Err(RuntimeError::Store(StoreError::LeaseHeld { .. })) => {
@@ -79,6 +83,7 @@ pub(crate) fn run(
             command: "scale",
             notices,
             id: &row.id,
+            isolation,
             inputs,
             until: world::until_settled(&arguments.run),
             again,

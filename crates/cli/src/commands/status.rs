@@ -31,18 +31,20 @@ pub(crate) fn run(
     if !arguments.watch {
         return Ok(Exit::Success);
     }
-    loop {
-        std::thread::sleep(LOOK_INTERVAL);
-        let current = store.with(|store| store.change_counter())?;
-        if current != counter {
-            counter = current;
-            if output.is_data_terminal && !output.is_json() {
-                // Home, then clear: the next status takes the place of the last one.
-                output.data("\u{1b}[H\u{1b}[J")?;
+    world::block_on(world::until_stopped(async {
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            let current = store.with(|store| store.change_counter())?;
+            if current != counter {
+                counter = current;
+                if output.is_data_terminal && !output.is_json() {
+                    // Home, then clear: the next status takes the place of the last one.
+                    output.data("\u{1b}[H\u{1b}[J")?;
+                }
+                show(&store, &row.id, arguments, output)?;
             }
-            show(&store, &row.id, arguments, output)?;
         }
-    }
+    }))
 }
 
 fn show(

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use zenekar_base::InfrastructureId;
-use zenekar_engine::Input;
-use zenekar_runtime::{RuntimeError, Session};
+use zenekar_engine::{Engine, Input};
+use zenekar_runtime::{RuntimeError, Session, SharedStore};
 use zenekar_store::StoreError;
 
 use crate::arguments::{Global, UpArguments};
@@ -16,8 +16,9 @@ use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::place::{self, Place};
+use crate::providers::{self, Needs};
 use crate::render::plan::notices_shown;
-use crate::{providers, world};
+use crate::world::{self, World};
 
 pub(crate) fn run(
     arguments: &UpArguments,
@@ -29,14 +30,21 @@ pub(crate) fn run(
     let id = place::id_for(arguments.name.as_deref(), topology.name())?;
     let place = Place::find(global)?;
     let input = Input::Intent(Arc::clone(&topology));
+    let engine = world::read_or_new(&place, &id)?;
+    let needs = Needs::of(engine.state(), Some(&topology));
+    let isolation = arguments.local.isolation;
+    needs.check(&arguments.run.sim, isolation)?;
     let seen = if arguments.yes {
         None
     } else {
-        Some(ask(arguments, &place, &id, &input, output)?)
+        Some(ask(arguments, &engine, &id, &input, output)?)
     };
+    drop(engine);
     let again = again(arguments);
     world::block_on(async {
-        let host = world::host(&place, place.change()?, &arguments.run)?;
+        let store = SharedStore::new(place.change()?);
+        let World { host, isolation } =
+            world::world(&place, store, &arguments.run, isolation, &needs)?;
         let session = Session::lead(Arc::clone(&host), &id, topology.name(), "zenekar up")
             .map_err(|error| led_by_another(error, &id))?;
         let (changed, plan) = session.engine().preview(&input)?;
@@ -57,6 +65,7 @@ pub(crate) fn run(
             command: "up",
             notices,
             id: &id,
+            isolation,
             inputs: vec![input],
             until: world::until_settled(&arguments.run),
             again,
@@ -84,12 +93,11 @@ fn led_by_another(error: RuntimeError, id: &InfrastructureId) -> Failure {
 /// Shows what would change and asks; returns the generation that was shown.
 fn ask(
     arguments: &UpArguments,
-    place: &Place,
+    engine: &Engine,
     id: &InfrastructureId,
     input: &Input,
     output: Output,
 ) -> Result<u64, Failure> {
-    let engine = world::read_or_new(place, id)?;
     let (changed, plan) = engine.preview(input)?;
     run::show_preview(id, &changed, &plan, output);
     if !plan.steps.is_empty() {

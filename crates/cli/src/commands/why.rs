@@ -70,7 +70,8 @@ pub(crate) fn run(
     Ok(Exit::Success)
 }
 
-fn unknown(engine: &Engine, subject: &str) -> Failure {
+/// Says that something is not there, and what may have been meant.
+pub(crate) fn unknown(engine: &Engine, subject: &str) -> Failure {
     let failure = Failure::usage(format!("there is no node or instance `{subject}`"));
     match did_you_mean(subject, engine.state().names.keys().map(String::as_str)) {
         Some(meant) => failure.hint(format!("did you mean `{meant}`?")),

@@ -28,7 +28,8 @@ fn the_codes_of_looking_and_planning() {
     sandbox.run(&["plan", "missing.yaml"]).expect(3);
     let elsewhere = pair(&sandbox, "hello", "{min: 1, max: 2}", "");
     let text = std::fs::read_to_string(&elsewhere).expect("it was written");
-    sandbox.write("elsewhere.yaml", &text.replace("type: sim", "type: local"));
+    let ec2 = "type: ec2, endpoint: e, regionname: r, image_id: i, instance_type: t";
+    sandbox.write("elsewhere.yaml", &text.replace("type: sim, cores: 1", ec2));
     sandbox.run(&["plan", "elsewhere.yaml"]).expect(5);
     sandbox.run(&["plan", &file, "--on", "moon"]).expect(5);
 }

@@ -1,9 +1,23 @@
-//! The command line: commands, options and how their values are read.
+//! The command line: commands and options.
+
+mod access;
+mod subcommands;
+mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use zenekar_provider_local::Isolation;
+
+pub(crate) use access::{ExecArguments, LogsArguments, OpenArguments, ShellArguments};
+pub(crate) use subcommands::{
+    CheckArguments, ExportArguments, ImportArguments, SimCommand, SimQuotaArguments,
+    SimResetArguments, SimShowArguments, StateCommand,
+};
+pub(crate) use values::{PaceChoice, parse_id};
+use values::{parse_duration, parse_pace};
 
 /// Brings reference architectures up on any cloud, keeps them healthy, scales them and takes them down.
 #[derive(Debug, Parser)]
@@ -12,7 +26,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     version,
     max_term_width = 100,
     arg_required_else_help = true,
-    after_help = "Try it without any cloud: `zenekar up examples/hello/infrastructure.yaml --on sim`"
+    after_help = "Try it on this machine: `zenekar up examples/hello/infrastructure.yaml --on local`,\nor on a simulated cloud: `--on sim`"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -84,6 +98,14 @@ pub(crate) enum Command {
     Watch(WatchArguments),
     /// Show what has happened
     Events(EventsArguments),
+    /// Show what instances printed: their contextualisation, then their console
+    Logs(LogsArguments),
+    /// Run a command inside an instance
+    Exec(ExecArguments),
+    /// Open a shell inside an instance
+    Shell(ShellArguments),
+    /// Tell, or open, the URL under which a port of an instance is reached
+    Open(OpenArguments),
     /// List the infrastructures
     List(ListArguments),
     /// Take an infrastructure down
@@ -94,6 +116,8 @@ pub(crate) enum Command {
     /// Look at the simulated cloud, and break things in it
     #[command(subcommand)]
     Sim(SimCommand),
+    /// Show what this machine can offer to instances, and how it could offer more
+    Doctor,
     /// Explain a diagnostic code such as `ZK0101`
     Explain(ExplainArguments),
     /// Print a completion script for a shell
@@ -129,30 +153,29 @@ pub(crate) struct RunArguments {
     pub(crate) sim: SimArguments,
 }
 
+/// What instances on this machine need.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "This machine")]
+pub(crate) struct LocalArguments {
+    /// The isolation that instances need at least [default: the best that this machine grants]
+    #[arg(long, value_name = "ISOLATION", value_parser = isolation_parser())]
+    pub(crate) isolation: Option<Isolation>,
+}
+
 /// How the simulated cloud behaves in this run.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Simulated cloud")]
 pub(crate) struct SimArguments {
     /// How simulated time runs: `real`, `jump` (no waiting at all), or simulated seconds per second
-    #[arg(long, value_name = "PACE", default_value = "60", value_parser = parse_pace)]
-    pub(crate) pace: PaceChoice,
+    /// [default: 60]
+    #[arg(long, value_name = "PACE", value_parser = parse_pace)]
+    pub(crate) pace: Option<PaceChoice>,
     /// How the simulated cloud behaves from now on [default: `calm`]
     #[arg(long, value_name = "PROFILE", value_parser = clap::builder::PossibleValuesParser::new(zenekar_simcloud::PROFILES))]
     pub(crate) sim_profile: Option<String>,
     /// Seeds what is left to chance
     #[arg(long, value_name = "SEED")]
     pub(crate) seed: Option<u64>,
-}
-
-/// How fast simulated time passes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum PaceChoice {
-    /// As fast as real time.
-    Real,
-    /// So many simulated seconds per real second.
-    Compressed(f64),
-    /// From event to event, without waiting.
-    Jump,
 }
 
 #[derive(Args, Debug)]
@@ -202,6 +225,8 @@ pub(crate) struct UpArguments {
     #[arg(short, long)]
     pub(crate) yes: bool,
     #[command(flatten)]
+    pub(crate) local: LocalArguments,
+    #[command(flatten)]
     pub(crate) run: RunArguments,
 }
 
@@ -247,6 +272,8 @@ pub(crate) struct ScaleArguments {
     #[arg(long)]
     pub(crate) no_wait: bool,
     #[command(flatten)]
+    pub(crate) local: LocalArguments,
+    #[command(flatten)]
     pub(crate) run: RunArguments,
 }
 
@@ -257,6 +284,8 @@ pub(crate) struct WatchArguments {
     /// End as soon as everything is as wanted
     #[arg(long)]
     pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) local: LocalArguments,
     #[command(flatten)]
     pub(crate) run: RunArguments,
 }
@@ -294,110 +323,6 @@ pub(crate) struct DownArguments {
     pub(crate) run: RunArguments,
 }
 
-/// What to do with the stored state.
-#[derive(Debug, Subcommand)]
-pub(crate) enum StateCommand {
-    /// Write an infrastructure's state as lines of JSON
-    Export(ExportArguments),
-    /// Read an exported state
-    Import(ImportArguments),
-    /// Verify everything that is stored
-    Check(CheckArguments),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ExportArguments {
-    #[command(flatten)]
-    pub(crate) infrastructure: InfrastructureArgument,
-    /// Write to this file instead of stdout
-    #[arg(long, value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
-    /// Export what is intact of a damaged state
-    #[arg(long)]
-    pub(crate) salvage: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ImportArguments {
-    /// An exported state; `-` reads stdin
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct CheckArguments {
-    /// Set aside what is damaged, so that the rest can be used; tells what was lost
-    #[arg(long)]
-    pub(crate) repair: bool,
-}
-
-/// What to do in the simulated cloud.
-#[derive(Debug, Subcommand)]
-pub(crate) enum SimCommand {
-    /// Show the machines that exist, and what was called how often
-    Show(SimShowArguments),
-    /// Delete a machine behind its owner's back
-    Kill(SimTargetArguments),
-    /// Stop a machine behind its owner's back
-    Stop(SimTargetArguments),
-    /// Let every call fail for a while
-    Outage(SimOutageArguments),
-    /// Choose how the cloud behaves: calm, typical or hostile
-    Profile(SimProfileArguments),
-    /// Limit how many machines and cores there may be
-    Quota(SimQuotaArguments),
-    /// Delete the cloud with everything in it
-    Reset(SimResetArguments),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct SimShowArguments {
-    /// Also the machines that are gone
-    #[arg(short, long)]
-    pub(crate) all: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct SimTargetArguments {
-    /// Machines: by id, by the instance's tag, or by its name (`app/3`)
-    #[arg(value_name = "MACHINE", required = true)]
-    pub(crate) machines: Vec<String>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct SimOutageArguments {
-    /// How long, in simulated time (`30s`, `5m`); `0s` ends an outage
-    #[arg(value_name = "DURATION", value_parser = parse_duration)]
-    pub(crate) duration: Duration,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct SimProfileArguments {
-    /// The profile
-    #[arg(value_name = "PROFILE", value_parser = clap::builder::PossibleValuesParser::new(zenekar_simcloud::PROFILES))]
-    pub(crate) profile: String,
-    /// Seeds what is left to chance
-    #[arg(long, value_name = "SEED")]
-    pub(crate) seed: Option<u64>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct SimQuotaArguments {
-    /// Machines that may exist at once [default: any number]
-    #[arg(long, value_name = "N")]
-    pub(crate) machines: Option<u32>,
-    /// Cores that they may have together [default: any number]
-    #[arg(long, value_name = "N")]
-    pub(crate) cores: Option<u32>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct SimResetArguments {
-    /// Do not ask before deleting
-    #[arg(short, long)]
-    pub(crate) yes: bool,
-}
-
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArguments {
     /// The code
@@ -419,69 +344,10 @@ pub(crate) struct ManArguments {
     pub(crate) command: Option<String>,
 }
 
-/// The longest id of an infrastructure or a request; ids become tags at providers,
-/// and the shortest limit among clouds is 63 letters.
-const ID_BYTES_MAX: usize = 63;
-
-/// The longest time that a duration may name: ten years, far from any overflow.
-const DURATION_SECONDS_MAX: i64 = 10 * 366 * 24 * 3600;
-
-/// The fastest compression: a year of simulated time in five minutes.
-const PACE_MAX: f64 = 100_000.0;
-
-/// Reads an id: letters, digits, `-`, `_`, `.`.
-pub(crate) fn parse_id(text: &str) -> Result<String, String> {
-    let is_fine =
-        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    if let Some(letter) = text.chars().find(|letter| !is_fine(*letter)) {
-        return Err(format!(
-            "`{}` is not allowed; use letters, digits, `-`, `_` and `.`",
-            letter.escape_debug()
-        ));
-    }
-    if !text.starts_with(|letter: char| letter.is_ascii_alphanumeric()) {
-        return Err("it has to begin with a letter or a digit".to_owned());
-    }
-    if text.len() > ID_BYTES_MAX {
-        return Err(format!(
-            "it has {} characters, {ID_BYTES_MAX} are allowed",
-            text.len()
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-/// Reads a duration such as `90s`, `5m` or `1h30m`; a bare number is seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a duration such as `90s`, `5m` or `1h30m`".to_owned();
-    let span = match text.parse::<i64>() {
-        Ok(seconds) if seconds.unsigned_abs() <= DURATION_SECONDS_MAX.unsigned_abs() => {
-            jiff::SignedDuration::from_secs(seconds)
-        }
-        Ok(_) => return Err("it is longer than ten years".to_owned()),
-        Err(_) => text.parse::<jiff::SignedDuration>().map_err(|_| wrong())?,
-    };
-    if span.as_secs() > DURATION_SECONDS_MAX {
-        return Err("it is longer than ten years".to_owned());
-    }
-    Duration::try_from(span).map_err(|_| "it must not be negative".to_owned())
-}
-
-/// Reads a pace: `real`, `jump` or a number of simulated seconds per second.
-fn parse_pace(text: &str) -> Result<PaceChoice, String> {
-    match text {
-        "real" => Ok(PaceChoice::Real),
-        "jump" => Ok(PaceChoice::Jump),
-        _ => match text.strip_suffix('x').unwrap_or(text).parse::<f64>() {
-            Ok(factor) if factor.is_finite() && factor > 0.0 && factor <= PACE_MAX => {
-                Ok(PaceChoice::Compressed(factor))
-            }
-            Ok(_) => Err(format!(
-                "the factor has to be above 0 and at most {PACE_MAX}"
-            )),
-            Err(_) => Err("write `real`, `jump` or a number such as `60`".to_owned()),
-        },
-    }
+/// Reads an isolation by its name.
+fn isolation_parser() -> impl clap::builder::TypedValueParser<Value = Isolation> {
+    PossibleValuesParser::new(Isolation::ALL.map(Isolation::name))
+        .try_map(|text| text.parse::<Isolation>())
 }
 
 #[cfg(test)]
@@ -493,55 +359,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_are_read_as_people_write_them() {
-        for (text, seconds) in [
-            ("90", 90),
-            ("90s", 90),
-            ("5m", 300),
-            ("1h30m", 5400),
-            ("0s", 0),
-        ] {
-            assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_secs(seconds)),
-                "{text}"
-            );
-        }
-        for text in [
-            "",
-            "soon",
-            "-5s",
-            "-5",
-            "5 parsecs",
-            "99999999999h",
-            "99999999999999999999",
-            "1e9",
-        ] {
-            assert!(parse_duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn paces_are_read() {
-        assert_eq!(parse_pace("real"), Ok(PaceChoice::Real));
-        assert_eq!(parse_pace("jump"), Ok(PaceChoice::Jump));
-        assert_eq!(parse_pace("2.5"), Ok(PaceChoice::Compressed(2.5)));
-        assert_eq!(parse_pace("60x"), Ok(PaceChoice::Compressed(60.0)));
-        for text in ["0", "-1", "NaN", "inf", "1e9", "", "fast", "x"] {
-            assert!(parse_pace(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn ids_are_short_and_harmless() {
-        for good in ["a", "demo-1", "A.b_c", "7"] {
-            assert_eq!(parse_id(good).as_deref(), Ok(good));
-        }
-        for bad in ["", "-a", "../x", "a b", "é", &"x".repeat(64)] {
-            assert!(parse_id(bad).is_err(), "{bad}");
-        }
     }
 }
