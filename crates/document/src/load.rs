@@ -69,12 +69,20 @@ pub fn load_file_in(
 
 /// Reads a text that is not a file; includes are refused.
 pub fn load_text(name: &str, text: &str, limits: &Limits, sources: &mut SourceMap) -> Loaded {
+    Loader::new(limits, sources).load_one(name, text)
+}
+
+/// Reads a text as [`load_text`] does, but of a key that is given twice the
+/// last value counts, as with YAML readers that do not mind; it is still reported.
+pub fn load_text_last_counts(
+    name: &str,
+    text: &str,
+    limits: &Limits,
+    sources: &mut SourceMap,
+) -> Loaded {
     let mut loader = Loader::new(limits, sources);
-    if let Some(source) = loader.add_source(name, text.to_owned(), None) {
-        loader.document.root = loader.read(source);
-        loader.require_content(source);
-    }
-    loader.finish()
+    loader.last_counts = true;
+    loader.load_one(name, text)
 }
 
 /// A file that is being read, and the include that led to it.
@@ -113,6 +121,8 @@ pub(crate) struct Loader<'s> {
     pub(crate) depth: usize,
     /// The levels of the file that was read last.
     pub(crate) height: usize,
+    /// Whether the last value of a repeated key counts instead of the first.
+    pub(crate) last_counts: bool,
 }
 
 impl<'s> Loader<'s> {
@@ -128,7 +138,16 @@ impl<'s> Loader<'s> {
             spent: Spent::default(),
             depth: 0,
             height: 0,
+            last_counts: false,
         }
+    }
+
+    fn load_one(mut self, name: &str, text: &str) -> Loaded {
+        if let Some(source) = self.add_source(name, text.to_owned(), None) {
+            self.document.root = self.read(source);
+            self.require_content(source);
+        }
+        self.finish()
     }
 
     fn load_main(&mut self, project: &Project, path: &Path) -> std::io::Result<()> {

@@ -108,7 +108,8 @@ impl Composer<'_, '_, '_> {
         false
     }
 
-    /// Reports keys that are given twice and keeps the first of each.
+    /// Reports keys that are given twice and keeps one of each: the first, or
+    /// in its place the value of the last.
     fn drop_repeated(&mut self, first: usize) {
         let count = self.loader.document.entries.len() - first;
         // Pairs of an earlier entry and the one that repeats its key.
@@ -144,6 +145,10 @@ impl Composer<'_, '_, '_> {
         }
         for (earlier, later) in &repeated {
             self.report_repeated(first + earlier, first + later);
+            if self.loader.last_counts {
+                let value = self.loader.document.entries[first + later].value;
+                self.loader.document.entries[first + earlier].value = value;
+            }
         }
         if let Some((_, lowest)) = repeated.first() {
             let entries = self.loader.document.entries.split_off(first + lowest);
