@@ -4,10 +4,28 @@
 //! a directory), reads user-data in all the forms that clouds accept, and
 //! carries it out stage by stage. What it cannot do it reports.
 
+mod accounts;
+mod config;
+mod decode;
+mod limits;
+mod modules;
+mod place;
+mod scalar;
+mod session;
+mod status;
+mod user_data;
+mod values;
+
 use std::fs::File;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use zenekar_base::Value;
+
+pub use user_data::{Frequency, Part, PartKind, Parts, Unreadable, read_user_data};
+
+use modules::scripts;
+use session::{Ending, Session, Stage};
 
 /// The node that is contextualised.
 #[derive(Clone, Debug)]
@@ -83,9 +101,106 @@ impl Report {
 /// Carries user-data out, and writes what happens and what commands print to `log`.
 ///
 /// Never fails as a whole: what does not succeed is a step of the report.
-pub fn contextualise(_user_data: &[u8], target: &Target, _log: &File) -> Report {
-    Report {
-        revision: target.revision,
-        steps: Vec::new(),
+/// `log` should be a file that is open for appending; what is left running in
+/// the background goes on writing to it.
+pub fn contextualise(user_data: &[u8], target: &Target, log: &File) -> Report {
+    let mut session = Session::new(target, log);
+    prepare(&mut session, user_data);
+    session.enter(Stage::Init);
+    let config = consume(&mut session, user_data);
+    modules::run(&mut session, &config);
+    session.finish()
+}
+
+const CLOUD: &str = "/var/lib/cloud";
+
+/// Lays out the folders in which cloud-init keeps what it knows.
+fn prepare(session: &mut Session<'_>, user_data: &[u8]) {
+    let prepared = lay_out(session, user_data);
+    if let Err(message) = prepared {
+        session.note("prepare", CLOUD, Ending::failed(message));
     }
+    if let Err(cause) = session.open_transcript() {
+        let message = format!("cannot keep a copy of the log: {cause}");
+        session.note(
+            "prepare",
+            "/var/log/cloud-init-output.log",
+            Ending::failed(message),
+        );
+    }
+    scripts::forget(session);
+}
+
+fn lay_out(session: &Session<'_>, user_data: &[u8]) -> Result<(), String> {
+    let place = &session.place;
+    let instance = directory_name(&session.target.instance_id);
+    let folder = format!("{CLOUD}/instances/{instance}");
+    for path in [&folder, &format!("{folder}/sem"), &format!("{CLOUD}/data")] {
+        place
+            .create_folder(path, 0o755)
+            .map_err(|cause| format!("cannot create `{path}`: {cause}"))?;
+    }
+    for path in ["/tmp", "/root"] {
+        if !session.target.can_administer {
+            place
+                .create_folder(path, 0o700)
+                .map_err(|cause| format!("cannot create `{path}`: {cause}"))?;
+        }
+    }
+    let link = format!("{CLOUD}/instance");
+    place
+        .link(&format!("instances/{instance}"), &link)
+        .map_err(|cause| format!("cannot link `{link}`: {cause}"))?;
+    // Scripts wait for this file; it must not be there from an earlier time.
+    let _ = std::fs::remove_file(place.of(&format!("{link}/boot-finished")));
+    let id = format!("{}\n", session.target.instance_id);
+    place.write(&format!("{CLOUD}/data/instance-id"), id.as_bytes(), 0o644)?;
+    place.write("/run/cloud-init/.instance-id", id.as_bytes(), 0o644)?;
+    place.write(&format!("{link}/datasource"), b"DataSourceZenekar\n", 0o644)?;
+    place.write(&format!("{link}/user-data.txt"), user_data, 0o600)
+}
+
+/// Makes a folder's name of an instance's id.
+fn directory_name(id: &str) -> String {
+    let name = id.replace(['/', '\0'], "_");
+    match name.as_str() {
+        "" | "." | ".." => "instance".to_owned(),
+        _ => name,
+    }
+}
+
+/// Takes user-data apart, runs what runs at once, keeps the scripts, and
+/// returns the cloud-config.
+fn consume(session: &mut Session<'_>, user_data: &[u8]) -> Vec<(String, Value)> {
+    let found = read_user_data(user_data);
+    for problem in found.unreadable {
+        session.note(
+            "user-data",
+            problem.subject,
+            Ending::failed(problem.message),
+        );
+    }
+    let mut config = Vec::new();
+    for part in &found.parts {
+        match &part.kind {
+            PartKind::CloudConfig => match config::read(&part.name, &part.content) {
+                Ok(read) => {
+                    if let Value::Map(entries) = read.value {
+                        config.extend(entries);
+                    }
+                }
+                Err(message) => {
+                    session.note("cloud-config", part.name.clone(), Ending::failed(message));
+                }
+            },
+            PartKind::Script => scripts::keep(session, part, None),
+            PartKind::ScriptOf(frequency) => scripts::keep(session, part, Some(*frequency)),
+            PartKind::Boothook => scripts::boothook(session, part),
+            other => {
+                let message = format!("parts of the kind {other:?} are not carried out");
+                session.note("user-data", part.name.clone(), Ending::impossible(message));
+            }
+        }
+    }
+    config
 }

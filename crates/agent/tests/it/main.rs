@@ -1,0 +1,4 @@
+//! Contextualisation of nodes that are directories.
+
+mod node;
+mod plain;
