@@ -51,8 +51,8 @@ pub(crate) struct OpenArguments {
     /// The path of the URL
     #[arg(long, value_name = "PATH", default_value = "/", value_parser = parse_path)]
     pub(crate) path: String,
-    /// Listen here where the port is only reached through a relay: a port of this
-    /// machine's loopback address, or an address and a port [default: any free port]
+    /// Relay from here, even if the port is reached directly: a port of this machine's
+    /// loopback address, or an address and a port [default: any free port, if a relay is needed]
     #[arg(long, value_name = "ADDRESS", value_parser = parse_listen)]
     pub(crate) listen: Option<SocketAddr>,
 }

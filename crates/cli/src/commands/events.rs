@@ -144,11 +144,12 @@ pub(crate) fn run(
     for happened in &latest[from..] {
         text.push_str(&line(happened, output));
     }
-    output.data(&text)?;
     if !arguments.follow {
+        output.data(&text)?;
         return Ok(Exit::Success);
     }
     world::block_on(world::until_stopped(async {
+        output.data(&text)?;
         loop {
             tokio::time::sleep(LOOK_INTERVAL).await;
             reader.read(|happened| output.data(&line(&happened, output)))?;

@@ -51,23 +51,26 @@ pub(crate) fn run(
             .await
             .map_err(|error| target::failed(&target, &error))?;
         match reach {
-            Reach::Direct(address) => {
+            Reach::Direct(address) if arguments.listen.is_none() => {
                 tell(address, port, "direct", arguments, output)?;
                 Ok(Exit::Success)
             }
-            Reach::Through => {
-                let listener = listen(arguments.listen).await?;
-                let address = listener.local_addr().map_err(|error| {
-                    Failure::internal("cannot tell the own address").because_of(Some(&error))
-                })?;
-                tell(address, port, "relayed", arguments, output)?;
-                if !output.is_json() {
-                    output.line(&format!(
-                        "relaying to port {port} of `{}`; interrupt to stop",
-                        target.name
-                    ));
-                }
-                world::until_stopped(relay(listener, infrastructure, target, port, output)).await
+            Reach::Direct(_) | Reach::Through => {
+                world::until_stopped(async {
+                    let listener = listen(arguments.listen).await?;
+                    let address = listener.local_addr().map_err(|error| {
+                        Failure::internal("cannot tell the own address").because_of(Some(&error))
+                    })?;
+                    tell(address, port, "relayed", arguments, output)?;
+                    if !output.is_json() {
+                        output.line(&format!(
+                            "relaying to port {port} of `{}`; interrupt to stop",
+                            target.name
+                        ));
+                    }
+                    relay(listener, infrastructure, target, port, output).await
+                })
+                .await
             }
         }
     })

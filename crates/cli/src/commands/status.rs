@@ -27,11 +27,12 @@ pub(crate) fn run(
     let row = place::find(&store, arguments.infrastructure.infrastructure.as_deref())?;
     let store = SharedStore::new(store);
     let mut counter = store.with(|store| store.change_counter())?;
-    show(&store, &row.id, arguments, output)?;
     if !arguments.watch {
+        show(&store, &row.id, arguments, output)?;
         return Ok(Exit::Success);
     }
     world::block_on(world::until_stopped(async {
+        show(&store, &row.id, arguments, output)?;
         loop {
             tokio::time::sleep(LOOK_INTERVAL).await;
             let current = store.with(|store| store.change_counter())?;

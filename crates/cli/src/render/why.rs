@@ -161,7 +161,9 @@ pub(crate) fn find(engine: &Engine, subject: &str) -> Option<Found> {
     }
     let (node, ordinal) = subject.rsplit_once('/')?;
     let (key, ordinal) = (state.find_node(node)?, ordinal.parse::<u32>().ok()?);
-    (ordinal < state.node(key).next_ordinal).then_some(Found::Gone)
+    (1..state.node(key).next_ordinal)
+        .contains(&ordinal)
+        .then_some(Found::Gone)
 }
 
 /// What a subject is.

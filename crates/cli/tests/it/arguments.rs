@@ -109,7 +109,7 @@ fn slips_get_a_hint() {
 /// Words thrown together at random: whatever they are, the command answers.
 #[test]
 fn no_arguments_make_it_panic() {
-    const WORDS: [&str; 34] = [
+    const WORDS: [&str; 40] = [
         "validate",
         "plan",
         "status",
@@ -122,6 +122,12 @@ fn no_arguments_make_it_panic() {
         "explain",
         "completion",
         "man",
+        "logs",
+        "exec",
+        "open",
+        "doctor",
+        "80",
+        "--follow",
         "export",
         "check",
         "show",

@@ -6,5 +6,6 @@ mod exit_codes;
 mod help;
 mod json;
 mod kill_sweep;
+mod looking_in;
 mod sandbox;
 mod stories;
