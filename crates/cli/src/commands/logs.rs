@@ -131,6 +131,8 @@ impl Logs {
                 } else {
                     tail.extend(read, lines);
                 }
+                // An interrupt is heard between two pieces.
+                tokio::task::yield_now().await;
                 let passed = self.all[position].next.saturating_sub(begins_at);
                 if passed >= LOOK_BYTES_MAX {
                     break;

@@ -4,6 +4,7 @@
 use std::process::{Child, Command, Stdio};
 
 use crate::sandbox::{Sandbox, example};
+use crate::stories::pair;
 
 /// Starts the command and ends it by an interrupt once it has printed something.
 pub(crate) fn interrupted(sandbox: &Sandbox, arguments: &[&str]) -> Option<i32> {
@@ -135,6 +136,15 @@ fn options_that_cannot_do_what_they_say_are_refused() {
             told.stderr
         );
     }
+    let text =
+        std::fs::read_to_string(pair(&sandbox, "hello", "{min: 1}", "")).expect("it was written");
+    sandbox.write(
+        "mixed.yaml",
+        &text.replace("type: sim, cores: 1", "type: local"),
+    );
+    let mixed = sandbox.run(&["up", "mixed.yaml", "--yes", "--pace", "60"]);
+    let mixed = mixed.expect(2);
+    assert!(mixed.stderr.contains("`local` is real"), "{}", mixed.stderr);
     assert!(!sandbox.state().exists(), "nothing was begun");
 }
 

@@ -6,6 +6,7 @@ mod exit_codes;
 mod help;
 mod json;
 mod kill_sweep;
+mod local;
 mod looking_in;
 mod sandbox;
 mod stories;
