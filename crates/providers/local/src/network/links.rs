@@ -27,8 +27,6 @@ pub(crate) struct Peer<'a> {
 /// In which network namespace a link is.
 #[derive(Clone, Copy)]
 pub(crate) enum Place<'a> {
-    /// In the caller's.
-    Here,
     /// In that of a process.
     Process(u32),
     /// In the one that a descriptor stands for.
@@ -65,12 +63,17 @@ impl Links {
     }
 
     /// Makes a bridge that is up.
-    pub(crate) fn add_bridge(&self, name: &str) -> Result<(), LocalError> {
+    pub(crate) fn add_bridge(&self, name: &str, hardware: [u8; 6]) -> Result<(), LocalError> {
         self.runtime
             .block_on(
                 self.handle
                     .link()
-                    .add(LinkBridge::new(name).mtu(MTU).build())
+                    .add(
+                        LinkBridge::new(name)
+                            .mtu(MTU)
+                            .address(hardware.to_vec())
+                            .build(),
+                    )
                     .execute(),
             )
             .map_err(failed(format!("make the bridge `{name}`")))
@@ -146,7 +149,6 @@ fn peer_message(peer: Peer<'_>) -> LinkMessage {
         .name(peer.name)
         .mtu(MTU);
     match peer.place {
-        Place::Here => builder,
         Place::Process(process) => builder.append_extra_attribute(LinkAttribute::NetNsPid(process)),
         Place::Namespace(namespace) => {
             builder.append_extra_attribute(LinkAttribute::NetNsFd(namespace.as_raw_fd()))

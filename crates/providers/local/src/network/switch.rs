@@ -2,9 +2,9 @@
 //!
 //! The network is one bridge in a network namespace. All is bridged and nothing
 //! is routed here, so that no setting of the kernel has to change. The gateway's
-//! address is on a pair of links, one end of which is a port of the bridge: what
-//! instances send to other networks arrives at the other end, where the gateway
-//! picks it up through a packet socket.
+//! address is the bridge's own: what instances send to other networks arrives
+//! there, where the kernel drops it and the gateway picks it up through a packet
+//! socket.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -30,11 +30,9 @@ use crate::{Isolation, LocalError};
 /// The bridge that all instances are connected to.
 pub(super) const BRIDGE: &str = "zenekar0";
 
-/// The end of the gateway's pair of links that is a port of the bridge.
-const UPLINK_PORT: &str = "up0";
-
-/// The end that has the gateway's address, and gets what goes to other networks.
-const UPLINK: &str = "up1";
+/// The bridge's hardware address: always the same, as a bridge without one of
+/// its own changes it whenever an instance comes.
+const BRIDGE_HARDWARE: [u8; 6] = [0x02, b'z', b'k', 0, 0, 1];
 
 /// The bridge's end of the pair that leads to the machine itself.
 const MACHINE_PORT: &str = "machine0";
@@ -107,22 +105,14 @@ pub(super) fn run(directory: PathBuf, siblings: &[Pid]) -> Result<(), LocalError
     serve(&listener, &presence)
 }
 
-/// Makes the bridge and the gateway's links, as far as they are not there yet.
+/// Makes the bridge, if it is not there yet.
 fn set_up(subnet: Subnet) -> Result<(), LocalError> {
     let links = Links::open()?;
     links.up("lo")?;
     if !links::exists(BRIDGE) {
-        links.add_bridge(BRIDGE)?;
+        links.add_bridge(BRIDGE, BRIDGE_HARDWARE)?;
     }
-    if !links::exists(UPLINK) {
-        let peer = Peer {
-            name: UPLINK,
-            place: Place::Here,
-        };
-        links.add_pair(UPLINK_PORT, Some(BRIDGE), peer)?;
-    }
-    links.up(UPLINK)?;
-    links.add_address(UPLINK, subnet.gateway(), Subnet::PREFIX)
+    links.add_address(BRIDGE, subnet.gateway(), Subnet::PREFIX)
 }
 
 /// Gives the machine itself an end in the network, so that it reaches instances directly.
@@ -184,9 +174,9 @@ fn answer(listener: &UnixListener) -> io::Result<()> {
 fn open_uplink() -> Result<(OwnedFd, [u8; 6]), LocalError> {
     let address = getifaddrs()
         .map_err(LocalError::system("list the links"))?
-        .filter(|interface| interface.interface_name == UPLINK)
+        .filter(|interface| interface.interface_name == BRIDGE)
         .find_map(|interface| interface.address?.as_link_addr().copied())
-        .ok_or_else(|| LocalError::NotFound(format!("there is no link `{UPLINK}`")))?;
+        .ok_or_else(|| LocalError::NotFound(format!("there is no link `{BRIDGE}`")))?;
     let socket = socket(
         AddressFamily::Packet,
         SockType::Raw,
@@ -195,12 +185,12 @@ fn open_uplink() -> Result<(OwnedFd, [u8; 6]), LocalError> {
     )
     .map_err(LocalError::system("open a packet socket"))?;
     bind(socket.as_raw_fd(), &address).map_err(LocalError::system(format!(
-        "bind a packet socket to `{UPLINK}`"
+        "bind a packet socket to `{BRIDGE}`"
     )))?;
     // A smaller buffer only means that more is sent again.
     let _ = rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, PACKET_BUFFER_BYTES);
     let hardware = address
         .addr()
-        .ok_or_else(|| LocalError::NotFound(format!("`{UPLINK}` has no hardware address")))?;
+        .ok_or_else(|| LocalError::NotFound(format!("`{BRIDGE}` has no hardware address")))?;
     Ok((socket, hardware))
 }
