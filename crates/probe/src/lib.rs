@@ -25,8 +25,12 @@
 //! ```
 
 mod dial;
+mod http;
+mod mysql;
 mod ping;
 mod reason;
+mod tls;
+mod url;
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -36,6 +40,7 @@ use tokio::time::timeout;
 use zenekar_base::{ProbeResult, ProbeSpec};
 
 use crate::reason::{Reason, one_line, seconds};
+use crate::url::Target;
 
 /// All checks of one instance together: less than the 20 s after which the
 /// engine gives a probe up, so that a slow instance gets a reason and not
@@ -94,6 +99,14 @@ impl Network for HostNetwork {
 ///   for ICMP can be had, a TCP port that accepts *or refuses* a connection
 ///   proves that the host is alive.
 /// - **Ports** accept a TCP connection within three seconds.
+/// - **URLs** answer `HEAD` with a status from 200 to 299 within five seconds,
+///   redirections included. Names are resolved by this machine, and every
+///   certificate is accepted: a health check proves life, not identity. A user
+///   and password in the URL are sent, to that server only.
+/// - **Databases** accept a login on port 3306 within five seconds. The
+///   plugins `mysql_native_password` and `caching_sha2_password` are known.
+///   Where the server offers TLS, it is used, with any certificate; accounts
+///   whose password has to be sent whole need it.
 /// - All checks together take at most fifteen seconds.
 pub async fn check(network: &dyn Network, address: &str, spec: &ProbeSpec) -> ProbeResult {
     let mut subject = String::new();
@@ -128,6 +141,18 @@ async fn run(
         *subject = format!("port {port}");
         let addresses = instance.addresses().await?;
         check_port(network, addresses, *port).await?;
+    }
+    for (index, url) in spec.urls.iter().enumerate() {
+        // What cannot be read may hold a password anywhere.
+        *subject = format!("url number {}", index + 1);
+        let target = Target::parse(url)?;
+        *subject = format!("url {}", target.shown());
+        http::check(network, target).await?;
+    }
+    for database in &spec.mysql_databases {
+        *subject = format!("database {}", database.name);
+        let addresses = instance.addresses().await?;
+        mysql::check(network, addresses, database).await?;
     }
     Ok(())
 }

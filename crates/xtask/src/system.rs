@@ -22,6 +22,17 @@ const REQUIREMENTS: &[Requirement] = &[
         package: "git",
         reason: "names the commit in reports",
     },
+    // The package `mariadb-server` would start a server on the machine.
+    Requirement {
+        probe: &["/usr/sbin/mariadbd", "--no-defaults", "--version"],
+        package: "mariadb-server-core",
+        reason: "the tests of health checks log in to it",
+    },
+    Requirement {
+        probe: &["my_print_defaults", "--version"],
+        package: "mariadb-client-core",
+        reason: "makes the files of a new database",
+    },
 ];
 
 /// Installs what is missing, and nothing if nothing is.

@@ -7,4 +7,7 @@
 )]
 
 mod basic;
+mod mariadb;
+mod mysql_peers;
 mod support;
+mod urls;

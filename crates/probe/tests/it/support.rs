@@ -1,9 +1,16 @@
 //! Networks and peers for the tests.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+use zenekar_base::resource::MysqlProbe;
 use zenekar_base::{ProbeResult, ProbeSpec};
 use zenekar_probe::{HostNetwork, Network, check};
 
@@ -106,3 +113,63 @@ impl Network for Odd {
 
 /// An address that is nobody's (RFC 5737), for [`Odd::Silent`].
 pub(crate) const NOBODY: &str = "192.0.2.1";
+
+/// A specification that asks for URLs only.
+pub(crate) fn urls(urls: &[&str]) -> ProbeSpec {
+    ProbeSpec {
+        urls: urls.iter().map(|url| (*url).to_owned()).collect(),
+        ..ProbeSpec::default()
+    }
+}
+
+/// A specification that asks for one login.
+pub(crate) fn database(name: &str, user: &str, password: &str) -> ProbeSpec {
+    ProbeSpec {
+        mysql_databases: vec![MysqlProbe {
+            name: name.to_owned(),
+            user: user.to_owned(),
+            password: password.to_owned(),
+        }],
+        ..ProbeSpec::default()
+    }
+}
+
+/// The certificate of all peers: self-signed, for another name, and expired.
+pub(crate) const CERTIFICATE: &str = include_str!("fixtures/peer.crt");
+
+/// The key to [`CERTIFICATE`]. It protects nothing.
+pub(crate) const KEY: &str = include_str!("fixtures/peer.key");
+
+/// The server's side of TLS over a connection.
+pub(crate) fn secured(stream: TcpStream) -> StreamOwned<ServerConnection, TcpStream> {
+    let certificate =
+        CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(KEY.as_bytes()).expect("a key");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions of TLS")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("a key that fits");
+    let connection = ServerConnection::new(Arc::new(config)).expect("a connection");
+    StreamOwned::new(connection, stream)
+}
+
+/// Hands the next connections, one after the other, to a function each.
+pub(crate) fn serve(listener: TcpListener, peers: Vec<Peer>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for peer in peers {
+            let (stream, _) = listener.accept().expect("a connection");
+            peer(stream);
+        }
+    })
+}
+
+/// What a peer does with a connection.
+pub(crate) type Peer = Box<dyn FnOnce(TcpStream) + Send>;
+
+/// Reads until the other side has closed, whatever it sends.
+pub(crate) fn drain(mut stream: impl Read) {
+    let mut buffer = [0; 4096];
+    while stream.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {}
+}
