@@ -194,7 +194,7 @@ mod tests {
 
     const ROUTES: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
         eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
-        vpn0\t0000400A\t00000000\t0001\t0\t0\t0\t0000C0FF\t0\t0\t0\n\
+        vpn0\t0000400A\t00000000\t0001\t0\t0\t0\t00C0FFFF\t0\t0\t0\n\
         eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
 
     #[test]

@@ -181,8 +181,15 @@ pub(super) fn end_holder(lock_path: &Path) -> Result<(), LocalError> {
         let Some(raw) = rustix::process::Pid::from_raw(process.as_raw()) else {
             return Ok(());
         };
-        let Ok(handle) = pidfd_open(raw, PidfdFlags::empty()) else {
-            continue;
+        let handle = match pidfd_open(raw, PidfdFlags::empty()) {
+            Ok(handle) => handle,
+            // It ended just now.
+            Err(rustix::io::Errno::SRCH) => continue,
+            Err(error) => {
+                return Err(LocalError::system(format!("watch process {process}"))(
+                    error,
+                ));
+            }
         };
         // The pid may have become another process's before the handle was opened.
         if holder(lock_path)? != Some(process) {

@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode, Stdio};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::Pid;
 
+use super::links::Links;
 use super::{Description, Subnet, attach, configure, ensure, enter, role, stop};
 use crate::LocalError;
 use crate::layout::NetworkPaths;
@@ -34,6 +35,7 @@ fn run(arguments: &[OsString]) -> Result<ExitCode, LocalError> {
         Some("stop") => stop(&paths).map(|()| ExitCode::SUCCESS),
         Some("node") => run_node(&paths, rest),
         Some("guest") => run_guest(&paths, rest),
+        Some("loopback") => add_to_loopback(rest),
         _ => Err(LocalError::Invalid("no such role".to_owned())),
     }
 }
@@ -114,6 +116,19 @@ fn run_guest(paths: &NetworkPaths, rest: &[OsString]) -> Result<ExitCode, LocalE
     };
     let error = Command::new(program).args(arguments).exec();
     Err(LocalError::file("run", Path::new(program))(error))
+}
+
+/// `loopback DIR ADDRESS…`: makes a new network namespace one of a machine with these addresses.
+fn add_to_loopback(rest: &[OsString]) -> Result<ExitCode, LocalError> {
+    let links = Links::open()?;
+    links.up("lo")?;
+    for index in 0..rest.len() {
+        let address = text(rest, index)?
+            .parse()
+            .map_err(|_| LocalError::Invalid("it is no address".to_owned()))?;
+        links.add_address("lo", address, 32)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn number(rest: &[OsString]) -> Result<u16, LocalError> {

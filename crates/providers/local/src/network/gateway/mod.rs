@@ -20,7 +20,7 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::role::{self, Presence};
-use super::{Description, Subnet, switch};
+use super::{Description, switch};
 use crate::layout::NetworkPaths;
 use crate::lock::ProcessLock;
 use crate::{LocalError, control};
@@ -44,7 +44,6 @@ struct Shared {
     stack: RefCell<Stack>,
     /// Says that there is something to send.
     wake: tokio::sync::Notify,
-    subnet: Subnet,
 }
 
 /// Runs as the gateway of the network at a directory.
@@ -86,7 +85,6 @@ pub(super) fn run(directory: PathBuf) -> Result<(), LocalError> {
         let shared = Rc::new(Shared {
             stack: RefCell::new(Stack::new(subnet)),
             wake: tokio::sync::Notify::new(),
-            subnet,
         });
         role::tell_ready("relaying");
         tokio::select! {
@@ -118,9 +116,7 @@ async fn relay(shared: Rc<Shared>, mut uplink: Uplink) -> Result<(), LocalError>
         let delay = {
             let mut stack = shared.stack.borrow_mut();
             stack.poll();
-            uplink
-                .send(stack.output())
-                .map_err(LocalError::system("send a packet to the instances"))?;
+            uplink.send(stack.output());
             stack.delay()
         };
         let is_waiting_to_send = !shared.stack.borrow_mut().output().is_empty();

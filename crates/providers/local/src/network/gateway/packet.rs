@@ -199,7 +199,7 @@ mod tests {
         }
         assert_eq!(&whole[UDP_HEADER_BYTES..], payload.as_slice());
         assert_eq!(
-            datagram(source, destination, &[0; 65_535], 1),
+            datagram(source, destination, &vec![0; 65_535], 1),
             Vec::<Vec<u8>>::new()
         );
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use super::super::MACHINE_LINK_PREFIX;
-use super::super::address::parse_routes;
+use super::super::address::{HostRoute, parse_routes};
 use super::DNS_ADDRESS;
 
 /// The port on which names are asked for.
@@ -41,7 +41,7 @@ fn is_refused(address: Ipv4Addr, routes: &str) -> bool {
     parse_routes(routes)
         .into_iter()
         .filter(|route| route.contains(address))
-        .max_by_key(|route| route.prefix())
+        .max_by_key(HostRoute::prefix)
         .is_some_and(|route| route.interface.starts_with(MACHINE_LINK_PREFIX))
 }
 

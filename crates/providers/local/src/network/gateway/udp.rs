@@ -17,7 +17,7 @@ const CONVERSATIONS_MAX: usize = 512;
 const WAITING_MAX: usize = 64;
 
 /// After this time without a datagram a conversation is over.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// The largest datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;

@@ -115,7 +115,7 @@ impl Uplink {
     }
 
     /// Sends packets as far as the kernel takes them; what it cannot take now stays.
-    pub(super) fn send(&mut self, packets: &mut VecDeque<Vec<u8>>) -> io::Result<()> {
+    pub(super) fn send(&mut self, packets: &mut VecDeque<Vec<u8>>) {
         while let Some(packet) = packets.front() {
             let hardware = address(packet, 16).and_then(|address| self.neighbours.get(&address));
             if let Some(hardware) = hardware {
@@ -128,7 +128,7 @@ impl Uplink {
                     Ok(rustix::net::send(socket, &self.reply, SendFlags::empty())?)
                 });
                 match sent {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     // A packet that is lost is sent again by those whom it concerns.
                     _ => {}
@@ -136,7 +136,6 @@ impl Uplink {
             }
             packets.pop_front();
         }
-        Ok(())
     }
 }
 

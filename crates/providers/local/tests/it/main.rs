@@ -1,0 +1,3 @@
+//! The provider's processes, started for real on this machine.
+
+mod network;
