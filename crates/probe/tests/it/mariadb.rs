@@ -61,6 +61,8 @@ fn start(address: &str, with_tls: bool) -> Option<Server> {
     let common = [
         "--no-defaults".to_owned(),
         format!("--datadir={}", data.display()),
+        // A server that starts removes the temporary tables of all others there.
+        format!("--tmpdir={}", folder.path().display()),
         format!("--user={}", user.trim()),
         "--innodb-log-file-size=4M".to_owned(),
     ];
