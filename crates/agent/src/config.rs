@@ -26,7 +26,7 @@ pub(crate) fn read(name: &str, content: &[u8]) -> Result<Config, String> {
     }
     let text = std::str::from_utf8(content).map_err(|problem| {
         let before = &content[..problem.valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         format!("line {line}: not UTF-8")
     })?;
     // Trailing blank space is no content to cloud-init's reader, but counts as a mistake otherwise.

@@ -8,6 +8,7 @@ mod accounts;
 mod config;
 mod decode;
 mod limits;
+mod merge;
 mod modules;
 mod place;
 mod scalar;
@@ -70,7 +71,8 @@ pub struct StepReport {
     pub outcome: StepOutcome,
     /// The exit status of its command, if it ran one that ended by itself.
     pub exit_code: Option<i32>,
-    /// Why it did not succeed, in one line; empty if it did.
+    /// Why it did not succeed, or what there is to say about it all the same,
+    /// in one line; mostly empty if it did.
     pub message: String,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
@@ -169,6 +171,12 @@ fn directory_name(id: &str) -> String {
     }
 }
 
+/// The line that begins what the provider keeps in `/etc/hosts`. A module that
+/// rewrites the file leaves everything from it to [`HOSTS_END`] as it is.
+pub const HOSTS_BEGIN: &str = "# zenekar begin";
+/// The line that ends what the provider keeps in `/etc/hosts`.
+pub const HOSTS_END: &str = "# zenekar end";
+
 /// Takes user-data apart, runs what runs at once, keeps the scripts, and
 /// returns the cloud-config.
 fn consume(session: &mut Session<'_>, user_data: &[u8]) -> Vec<(String, Value)> {
@@ -180,27 +188,82 @@ fn consume(session: &mut Session<'_>, user_data: &[u8]) -> Vec<(String, Value)> 
             Ending::failed(problem.message),
         );
     }
-    let mut config = Vec::new();
+    let mut config = Value::Map(Vec::new());
     for part in &found.parts {
         match &part.kind {
-            PartKind::CloudConfig => match config::read(&part.name, &part.content) {
-                Ok(read) => {
-                    if let Value::Map(entries) = read.value {
-                        config.extend(entries);
-                    }
-                }
-                Err(message) => {
-                    session.note("cloud-config", part.name.clone(), Ending::failed(message));
-                }
-            },
+            PartKind::CloudConfig => merge_part(session, &mut config, part),
             PartKind::Script => scripts::keep(session, part, None),
             PartKind::ScriptOf(frequency) => scripts::keep(session, part, Some(*frequency)),
             PartKind::Boothook => scripts::boothook(session, part),
-            other => {
-                let message = format!("parts of the kind {other:?} are not carried out");
-                session.note("user-data", part.name.clone(), Ending::impossible(message));
-            }
+            other => refuse(session, part, other),
         }
     }
-    config
+    match config {
+        Value::Map(entries) => entries,
+        // A mapping that is merged with a mapping stays one.
+        _ => Vec::new(),
+    }
+}
+
+/// Merges a cloud-config with those before it. One that is wrong changes nothing.
+fn merge_part(session: &mut Session<'_>, config: &mut Value, part: &Part) {
+    const MODULE: &str = "cloud-config";
+    let ending = match config::read(&part.name, &part.content) {
+        Err(message) => Ending::failed(message),
+        Ok(read) => match read.value {
+            Value::Map(mut entries) => {
+                match merge::Rules::of_part(&mut entries, part.merge_type.as_deref()) {
+                    Err(message) => Ending::failed(message),
+                    Ok(rules) => {
+                        *config = rules.merge(std::mem::take(config), Value::Map(entries));
+                        if read.remarks.is_empty() {
+                            return;
+                        }
+                        Ending::remark(read.remarks.join("; "))
+                    }
+                }
+            }
+            Value::Null => Ending::remark("it is empty"),
+            _ => Ending::failed("a cloud-config is a mapping of keys"),
+        },
+    };
+    session.note(MODULE, part.name.clone(), ending);
+}
+
+/// Reports a part that is not carried out.
+fn refuse(session: &mut Session<'_>, part: &Part, kind: &PartKind) {
+    let (module, ending) = match kind {
+        PartKind::Include => (
+            "include",
+            Ending::impossible("user-data is not fetched from other machines"),
+        ),
+        PartKind::PartHandler => (
+            "part-handler",
+            Ending::impossible("handlers in Python are not carried out"),
+        ),
+        PartKind::Template => (
+            "jinja",
+            Ending::impossible("templates of user-data are not rendered inside the node"),
+        ),
+        PartKind::JsonPatch => (
+            "cloud-config-jsonp",
+            Ending::impossible("JSON patches are not carried out"),
+        ),
+        PartKind::Other(content_type) if content_type.is_empty() => (
+            "user-data",
+            Ending::unknown(
+                "its first line does not say what it is, such as `#cloud-config` or `#!`",
+            ),
+        ),
+        PartKind::Other(content_type) => (
+            "user-data",
+            Ending::unknown(format!("nothing knows the content type `{content_type}`")),
+        ),
+        PartKind::CloudConfig
+        | PartKind::Script
+        | PartKind::ScriptOf(_)
+        | PartKind::Boothook
+        | PartKind::Archive => return,
+    };
+    session.note(module, part.name.clone(), ending);
 }

@@ -54,7 +54,7 @@ impl Place {
 
     fn put(&self, path: &str, content: &[u8], mode: u32, append: bool) -> Result<(), String> {
         let place = self.of(path);
-        self.create_parent(&place)
+        create_parent(&place)
             .map_err(|cause| format!("cannot create the folder of `{path}`: {cause}"))?;
         // Nobody else may read a secret before its mode is set; a mode that
         // is wider than that is set below. A file that is there is kept with
@@ -72,38 +72,15 @@ impl Place {
             .map_err(|cause| format!("cannot set the permissions of `{path}`: {cause}"))
     }
 
-    fn create_parent(&self, place: &Path) -> io::Result<()> {
-        match place.parent() {
-            Some(parent) if !parent.is_dir() => self.create_folder_at(parent, 0o755),
-            _ => Ok(()),
-        }
-    }
-
     /// Creates a folder and those above it.
     pub(crate) fn create_folder(&self, path: &str, mode: u32) -> io::Result<()> {
-        self.create_folder_at(&self.of(path), mode)
-    }
-
-    fn create_folder_at(&self, place: &Path, mode: u32) -> io::Result<()> {
-        let missing: Vec<&Path> = place
-            .ancestors()
-            .take_while(|folder| !folder.is_dir())
-            .collect();
-        for folder in missing.into_iter().rev() {
-            match fs::create_dir(folder) {
-                // The mode must not depend on the umask of whoever started this.
-                Ok(()) => fs::set_permissions(folder, Permissions::from_mode(mode))?,
-                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
-                Err(cause) => return Err(cause),
-            }
-        }
-        Ok(())
+        create_folder_at(&self.of(path), mode)
     }
 
     /// Opens a file to add to it.
     pub(crate) fn append_to(&self, path: &str, mode: u32) -> io::Result<File> {
         let place = self.of(path);
-        self.create_parent(&place)?;
+        create_parent(&place)?;
         OpenOptions::new()
             .create(true)
             .append(true)
@@ -125,16 +102,45 @@ impl Place {
         self.of(path).is_file()
     }
 
+    /// Returns the permissions of what is at a path.
+    pub(crate) fn mode_of(&self, path: &str) -> Option<u32> {
+        let metadata = fs::metadata(self.of(path)).ok()?;
+        Some(metadata.permissions().mode() & 0o7777)
+    }
+
     /// Makes a symbolic link, in place of whatever is there.
     pub(crate) fn link(&self, to: &str, path: &str) -> io::Result<()> {
         let place = self.of(path);
-        self.create_parent(&place)?;
+        create_parent(&place)?;
         match fs::remove_file(&place) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
             _ => {}
         }
         std::os::unix::fs::symlink(to, place)
     }
+}
+
+fn create_parent(place: &Path) -> io::Result<()> {
+    match place.parent() {
+        Some(parent) if !parent.is_dir() => create_folder_at(parent, 0o755),
+        _ => Ok(()),
+    }
+}
+
+fn create_folder_at(place: &Path, mode: u32) -> io::Result<()> {
+    let missing: Vec<&Path> = place
+        .ancestors()
+        .take_while(|folder| !folder.is_dir())
+        .collect();
+    for folder in missing.into_iter().rev() {
+        match fs::create_dir(folder) {
+            // The mode must not depend on the umask of whoever started this.
+            Ok(()) => fs::set_permissions(folder, Permissions::from_mode(mode))?,
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

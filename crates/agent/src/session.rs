@@ -87,7 +87,6 @@ impl From<Result<(), String>> for Ending {
 pub(crate) struct Session<'t> {
     pub(crate) target: &'t Target,
     pub(crate) place: Place,
-    pub(crate) began: Instant,
     log: &'t File,
     stage: Stage,
     report: Report,
@@ -111,7 +110,6 @@ impl<'t> Session<'t> {
         let mut session = Self {
             target,
             place: Place::new(&target.root),
-            began: Instant::now(),
             log,
             stage: Stage::Init,
             report: Report {

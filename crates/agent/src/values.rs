@@ -68,11 +68,6 @@ pub(crate) fn option_bool(map: &[(String, Value)], key: &str, default: bool) -> 
     get(map, key).map_or(default, |value| truthy(value) && is_true(value))
 }
 
-/// Reads an option that is text; other scalars as they print.
-pub(crate) fn option_text(map: &[(String, Value)], key: &str) -> Option<String> {
-    get(map, key).map(text_of)
-}
-
 /// Prints a value as Python's `str` does.
 pub(crate) fn text_of(value: &Value) -> String {
     match value {

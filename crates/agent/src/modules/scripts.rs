@@ -11,8 +11,11 @@ use crate::user_data::{Frequency, Part};
 use crate::values::{as_list, get, kind_of, text_of};
 
 /// Where the scripts of this instance are kept.
-pub(crate) const SCRIPTS: &str = "/var/lib/cloud/instance/scripts";
+const SCRIPTS: &str = "/var/lib/cloud/instance/scripts";
 const BOOTHOOKS: &str = "/var/lib/cloud/instance/boothooks";
+const PER_ONCE: &str = "/var/lib/cloud/scripts/per-once";
+const PER_BOOT: &str = "/var/lib/cloud/scripts/per-boot";
+const PER_INSTANCE: &str = "/var/lib/cloud/scripts/per-instance";
 const SCRIPT_MODE: u32 = 0o700;
 /// The name of the script that `runcmd` becomes.
 const RUNCMD: &str = "runcmd";
@@ -108,9 +111,9 @@ pub(crate) fn forget(session: &Session<'_>) {
 pub(crate) fn keep(session: &mut Session<'_>, part: &Part, frequency: Option<Frequency>) {
     let folder = match frequency {
         None => SCRIPTS,
-        Some(Frequency::Boot) => "/var/lib/cloud/scripts/per-boot",
-        Some(Frequency::Instance) => "/var/lib/cloud/scripts/per-instance",
-        Some(Frequency::Once) => "/var/lib/cloud/scripts/per-once",
+        Some(Frequency::Boot) => PER_BOOT,
+        Some(Frequency::Instance) => PER_INSTANCE,
+        Some(Frequency::Once) => PER_ONCE,
     };
     let name = file_name(&part.name);
     let script = unix_lines(&part.content);
@@ -137,9 +140,16 @@ pub(crate) fn boothook(session: &mut Session<'_>, part: &Part) {
     });
 }
 
+/// Runs the scripts of the image and those of user-data.
+pub(super) fn run_all(session: &mut Session<'_>) {
+    for folder in [PER_ONCE, PER_BOOT, PER_INSTANCE, SCRIPTS] {
+        run_folder(session, folder);
+    }
+}
+
 /// Runs the scripts of a folder in the order of their names. One that fails
 /// does not keep the others from running.
-pub(super) fn run_folder(session: &mut Session<'_>, folder: &str) {
+fn run_folder(session: &mut Session<'_>, folder: &str) {
     let Ok(entries) = fs::read_dir(session.place.of(folder)) else {
         return;
     };

@@ -151,9 +151,9 @@ mod tests {
     fn parts_do_not_nest_without_end() {
         let mut message = String::from("MIME-Version: 1.0\n");
         for level in 0..50 {
-            message.push_str(&format!(
-                "Content-Type: multipart/mixed; boundary=b{level}\n\n--b{level}\n"
-            ));
+            let boundary = format!("b{level}");
+            message.push_str("Content-Type: multipart/mixed; boundary=");
+            message.push_str(&[&boundary, "\n\n--", &boundary, "\n"].concat());
         }
         message.push_str("Content-Type: text/x-shellscript\n\n#!/bin/sh\n");
         let read = read_user_data(message.as_bytes());
