@@ -7,6 +7,7 @@
 )]
 
 mod basic;
+mod elsewhere;
 mod mariadb;
 mod mysql_peers;
 mod support;
