@@ -148,6 +148,11 @@ impl HostRoute {
         u32::from(address) & self.mask == self.destination
     }
 
+    /// Says whether it is the route to a network as a whole.
+    pub(crate) fn leads_to(&self, subnet: Subnet) -> bool {
+        self.destination == subnet.first && self.prefix() == u32::from(Subnet::PREFIX)
+    }
+
     /// Says whether it is the route for everything without one.
     pub(crate) fn is_default(&self) -> bool {
         self.mask == 0
@@ -238,6 +243,9 @@ mod tests {
         assert!(!routes[1].contains(Ipv4Addr::new(10, 64, 64, 0)));
         let inside: Subnet = "10.64.8.0/22".parse().expect("it is one");
         let outside: Subnet = "10.64.64.0/22".parse().expect("it is one");
+        let whole = parse_routes("\nzenekar0\t0004400A\t00000000\t0001\t0\t0\t0\t00FCFFFF\n");
+        assert!(whole[0].leads_to("10.64.4.0/22".parse().expect("it is one")));
+        assert!(!whole[0].leads_to(inside) && !routes[1].leads_to(inside));
         assert!(inside.overlaps(&routes[1]) && !outside.overlaps(&routes[1]));
         assert_eq!(parse_routes("nonsense\nx y\n"), []);
     }

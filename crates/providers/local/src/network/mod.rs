@@ -20,6 +20,8 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -30,7 +32,7 @@ pub(crate) use gateway::DNS_ADDRESS;
 
 use crate::layout::NetworkPaths;
 use crate::lock::ProcessLock;
-use crate::{Isolation, LocalError};
+use crate::{Isolation, LocalError, control};
 use links::{Links, Peer, Place};
 use role::Start;
 
@@ -42,6 +44,12 @@ const MACHINE_LINK_PREFIX: &str = "zk-";
 
 /// How many instances' processes a new switch is told of: one that lives suffices.
 const SIBLINGS_MAX: usize = 32;
+
+/// How long a switch that somebody else has started may take until it is ready.
+const READY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long to wait before asking it again.
+const READY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Orders the threads of this process: the lock on the file orders processes only.
 static ENSURING: Mutex<()> = Mutex::new(());
@@ -139,6 +147,14 @@ pub(crate) fn ensure(
                 other.isolation
             )));
         }
+        Err(LocalError::File {
+            operation: "read",
+            path,
+            source,
+        }) if source.kind() != io::ErrorKind::NotFound => {
+            return Err(LocalError::file("read", &path)(source));
+        }
+        // There is none, or the machine lost power while it was written.
         Err(_) => {
             let description = Description::new(paths, isolation)?;
             description.write(paths)?;
@@ -161,7 +177,11 @@ fn ensure_switch(
     executable: &Path,
 ) -> Result<Pid, LocalError> {
     if let Some(process) = role::holder(&paths.switch_lock())? {
-        return Ok(process);
+        // Whoever started it may have been killed before it was ready.
+        if is_switch_ready(paths) {
+            return Ok(process);
+        }
+        role::end_holder(&paths.switch_lock())?;
     }
     let word = Start {
         executable,
@@ -183,6 +203,20 @@ fn ensure_switch(
         role: "switch",
         reason: "it ended at once".to_owned(),
     })
+}
+
+fn is_switch_ready(paths: &NetworkPaths) -> bool {
+    let deadline = Instant::now() + READY_PATIENCE;
+    loop {
+        let answer = control::ask(&paths.switch_control(), &switch::Question::Ready);
+        if matches!(answer, Ok((switch::Answer::Ready, _))) {
+            return true;
+        }
+        if Instant::now() > deadline || !matches!(role::holder(&paths.switch_lock()), Ok(Some(_))) {
+            return false;
+        }
+        thread::sleep(READY_PAUSE);
+    }
 }
 
 fn ensure_gateway(paths: &NetworkPaths, executable: &Path) -> Result<Option<String>, LocalError> {
@@ -216,8 +250,8 @@ pub(crate) fn stop(paths: &NetworkPaths) -> Result<(), LocalError> {
     if let Ok(description) = Description::read(paths)
         && description.isolation == Isolation::Namespaces
     {
-        // It would vanish with the switch too, but some time later.
-        Links::open()?.remove(&description.machine_link())?;
+        // It vanishes with the switch anyway, but some time later.
+        let _ = Links::open().and_then(|links| links.remove(&description.machine_link()));
     }
     role::end_holder(&paths.gateway_lock())?;
     role::end_holder(&paths.switch_lock())?;

@@ -17,9 +17,6 @@ use crate::{LocalError, lock};
 /// How long a process may take until it is ready; a loaded machine takes a tenth of a second.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a process may take to end after it was asked to.
-const STOP_PATIENCE: Duration = Duration::from_secs(2);
-
 /// How long the kernel may take to end a process that cannot refuse.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -173,51 +170,49 @@ impl Presence {
 }
 
 /// Ends the process that holds a lock, and waits until it is gone.
+///
+/// It is not asked first: all that it has goes with it.
 pub(super) fn end_holder(lock_path: &Path) -> Result<(), LocalError> {
-    for (signal, patience) in [(Signal::TERM, STOP_PATIENCE), (Signal::KILL, KILL_PATIENCE)] {
-        let Some(process) = holder(lock_path)? else {
-            return Ok(());
-        };
-        let Some(raw) = rustix::process::Pid::from_raw(process.as_raw()) else {
-            return Ok(());
-        };
-        let handle = match pidfd_open(raw, PidfdFlags::empty()) {
-            Ok(handle) => handle,
-            // It ended just now.
-            Err(rustix::io::Errno::SRCH) => continue,
-            Err(error) => {
-                return Err(LocalError::system(format!("watch process {process}"))(
-                    error,
-                ));
-            }
-        };
-        // The pid may have become another process's before the handle was opened.
-        if holder(lock_path)? != Some(process) {
-            continue;
+    let Some(process) = holder(lock_path)? else {
+        return Ok(());
+    };
+    let Some(raw) = rustix::process::Pid::from_raw(process.as_raw()) else {
+        return Ok(());
+    };
+    let handle = match pidfd_open(raw, PidfdFlags::empty()) {
+        Ok(handle) => handle,
+        // It ended just now.
+        Err(rustix::io::Errno::SRCH) => return Ok(()),
+        Err(error) => {
+            return Err(LocalError::system(format!("watch process {process}"))(
+                error,
+            ));
         }
-        match pidfd_send_signal(&handle, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => {
-                return Err(LocalError::system(format!("end process {process}"))(error));
-            }
-        }
-        let deadline = Instant::now() + patience;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let mut descriptors = [PollFd::new(handle.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut descriptors, timeout(left)) {
-                Err(nix::errno::Errno::EINTR) => {}
-                Ok(0) => break,
-                _ => return Ok(()),
-            }
+    };
+    // The pid may have become another process's before the handle was opened.
+    if holder(lock_path)? != Some(process) {
+        return Ok(());
+    }
+    match pidfd_send_signal(&handle, Signal::KILL) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+        Err(error) => {
+            return Err(LocalError::system(format!("end process {process}"))(error));
         }
     }
-    match holder(lock_path)? {
-        None => Ok(()),
-        Some(process) => Err(LocalError::System {
-            operation: format!("end process {process}"),
-            source: io::ErrorKind::TimedOut.into(),
-        }),
+    let deadline = Instant::now() + KILL_PATIENCE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut descriptors = [PollFd::new(handle.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut descriptors, timeout(left)) {
+            Err(nix::errno::Errno::EINTR) => {}
+            Ok(0) => {
+                return Err(LocalError::System {
+                    operation: format!("end process {process}"),
+                    source: io::ErrorKind::TimedOut.into(),
+                });
+            }
+            _ => return Ok(()),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! there, where the kernel drops it and the gateway picks it up through a packet
 //! socket.
 
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
@@ -18,7 +19,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, bind, so
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::address::Subnet;
+use super::address::{Subnet, parse_routes};
 use super::links::{self, Links, Peer, Place};
 use super::role::{self, Presence};
 use super::{Description, namespaces};
@@ -53,6 +54,8 @@ const PACKET_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Question {
+    /// Whether the network is there; until it is, nobody listens.
+    Ready,
     /// For the socket through which packets to other networks come and go.
     Uplink,
 }
@@ -61,6 +64,8 @@ pub(super) enum Question {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Answer {
+    /// The network is there.
+    Ready,
     /// The socket comes with it; this is the hardware address at its end.
     Uplink([u8; 6]),
     /// Why there is none.
@@ -85,13 +90,13 @@ pub(super) fn run(directory: PathBuf, siblings: &[Pid]) -> Result<(), LocalError
     let description = Description::read(&paths)?;
     let isolation = description.isolation;
     let machine = namespaces::own_network()?;
+    let subnet = description.subnet;
     let is_old = siblings
         .iter()
-        .any(|sibling| namespaces::enter(*sibling, isolation).is_ok());
+        .any(|sibling| is_in(*sibling, subnet) && namespaces::enter(*sibling, isolation).is_ok());
     if !is_old {
         namespaces::create(isolation)?;
     }
-    let subnet = description.subnet;
     set_up(subnet)?;
     if isolation == Isolation::Namespaces {
         connect_machine(&description.machine_link(), subnet, &machine)?;
@@ -105,6 +110,16 @@ pub(super) fn run(directory: PathBuf, siblings: &[Pid]) -> Result<(), LocalError
     serve(&listener, &presence)
 }
 
+/// Says whether a process is in the network. Its pid may have become that of
+/// another process meanwhile, and no bridge must ever be made elsewhere.
+fn is_in(process: Pid, subnet: Subnet) -> bool {
+    fs::read_to_string(format!("/proc/{process}/net/route")).is_ok_and(|routes| {
+        parse_routes(&routes)
+            .iter()
+            .any(|route| route.interface == BRIDGE && route.leads_to(subnet))
+    })
+}
+
 /// Makes the bridge, if it is not there yet.
 fn set_up(subnet: Subnet) -> Result<(), LocalError> {
     let links = Links::open()?;
@@ -116,7 +131,7 @@ fn set_up(subnet: Subnet) -> Result<(), LocalError> {
 }
 
 /// Gives the machine itself an end in the network, so that it reaches instances directly.
-fn connect_machine(link: &str, subnet: Subnet, machine: &std::fs::File) -> Result<(), LocalError> {
+fn connect_machine(link: &str, subnet: Subnet, machine: &File) -> Result<(), LocalError> {
     let links = Links::open()?;
     let own = namespaces::own_network()?;
     if !links::exists(MACHINE_PORT) {
@@ -161,7 +176,10 @@ fn answer(listener: &UnixListener) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(control::PATIENCE))?;
     stream.set_write_timeout(Some(control::PATIENCE))?;
-    let (Question::Uplink, _) = control::receive(&stream)?;
+    let (question, _): (Question, _) = control::receive(&stream)?;
+    if question == Question::Ready {
+        return control::send(&stream, &Answer::Ready, None);
+    }
     match open_uplink() {
         Ok((socket, hardware)) => {
             control::send(&stream, &Answer::Uplink(hardware), Some(socket.as_fd()))

@@ -48,7 +48,7 @@ fn on_machines(test: fn(&Machine)) {
         eprintln!("skipped: only root can make a machine to test on");
         return;
     }
-    for user in [None, Some(USER)] {
+    let tests = [None, Some(USER)].map(|user| {
         thread::spawn(move || {
             if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
                 eprintln!("skipped: there are no network namespaces ({error})");
@@ -61,8 +61,10 @@ fn on_machines(test: fn(&Machine)) {
                 eprintln!("skipped: there are no user namespaces");
             }
         })
-        .join()
-        .expect("the test passes as root and as an ordinary user");
+    });
+    for test in tests {
+        test.join()
+            .expect("the test passes as root and as an ordinary user");
     }
 }
 
@@ -538,7 +540,8 @@ fn a_network_outlives_its_processes() {
         let reach = format!("reach {server}:7000");
 
         kill(Pid::from_raw(first.switch), Signal::SIGKILL).expect("it lives");
-        let second = infrastructure.ensure(&[u32::MAX >> 1, sibling]);
+        // Neither a process that is not there nor one that is elsewhere leads astray.
+        let second = infrastructure.ensure(&[u32::MAX >> 1, std::process::id(), sibling]);
         assert_ne!(first.switch, second.switch);
         assert_eq!(first.subnet, second.subnet);
         assert_eq!(infrastructure.ask(4, &reach), format!("answer {server}"));
@@ -556,9 +559,15 @@ fn a_network_outlives_its_processes() {
             format!("answer {MACHINE}")
         );
 
+        // A switch that is not ready, or hangs, is of no use.
+        kill(Pid::from_raw(second.switch), Signal::SIGSTOP).expect("it lives");
+        let woken = infrastructure.ensure(&[sibling]);
+        assert_ne!(woken.switch, second.switch);
+        assert_eq!(infrastructure.ask(4, &reach), format!("answer {server}"));
+
         // Without an instance that holds the old network there is a new one.
         drop(serving);
-        kill(Pid::from_raw(second.switch), Signal::SIGKILL).expect("it lives");
+        kill(Pid::from_raw(woken.switch), Signal::SIGKILL).expect("it lives");
         let third = infrastructure.ensure(&[sibling]);
         assert_eq!(first.subnet, third.subnet);
         assert_eq!(

@@ -68,7 +68,7 @@ pub(super) fn run(directory: PathBuf) -> Result<(), LocalError> {
     let (switch::Answer::Uplink(hardware), Some(socket)) = (&answer, socket) else {
         let reason = match answer {
             switch::Answer::Refused(reason) => reason,
-            switch::Answer::Uplink(_) => "the switch sent no socket".to_owned(),
+            _ => "the switch sent no socket".to_owned(),
         };
         return Err(LocalError::Start {
             role: "the gateway",
