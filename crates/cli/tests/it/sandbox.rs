@@ -137,10 +137,14 @@ pub(crate) fn run(mut command: Command) -> Run {
     }
 }
 
-/// Returns the path of an example of the repository.
+/// Returns the path of an example of the repository, or of a descriptor that
+/// these tests have for themselves: `hello` as machines of the simulated cloud.
 pub(crate) fn example(name: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
-    root.join(name)
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/descriptors");
+    let public = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let folder = if own.join(name).is_dir() { own } else { public };
+    folder
+        .join(name)
         .join("infrastructure.yaml")
         .display()
         .to_string()
