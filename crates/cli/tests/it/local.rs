@@ -12,21 +12,21 @@ use crate::looking_in::interrupt;
 use crate::sandbox::{Run, Sandbox, run};
 
 /// The account that owns nothing, as an ordinary user.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 /// A server that tells its host's name over HTTP, with what every Debian has.
 const SERVER: &str = r#"use IO::Socket::INET; use Sys::Hostname; my $s = IO::Socket::INET->new(LocalPort => 8080, Listen => 9, ReuseAddr => 1) or die $!; while (my $c = $s->accept) { while (<$c>) { last if /^\r?$/ } my $t = "hello from $ARGV[0]\n"; print $c "HTTP/1.0 200 OK\r\nContent-Length: ", length $t, "\r\n\r\n$t"; close $c }"#;
 
 /// A sandbox whose infrastructures on this machine are taken down at its end.
-struct Machine {
-    sandbox: Sandbox,
+pub(crate) struct Machine {
+    pub(crate) sandbox: Sandbox,
     /// A copy of the binary that the user may run, and the user.
     user: Option<(PathBuf, u32)>,
 }
 
 impl Machine {
     /// Makes a place for the user who runs the tests.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         Self {
             sandbox: Sandbox::new(),
             user: None,
@@ -35,7 +35,7 @@ impl Machine {
     }
 
     /// Makes a place for an ordinary user; only root can.
-    fn of_ordinary_user() -> Option<Self> {
+    pub(crate) fn of_ordinary_user() -> Option<Self> {
         let sandbox = Sandbox::new();
         let binary = sandbox.path("zenekar");
         std::fs::copy(env!("CARGO_BIN_EXE_zenekar"), &binary).expect("the binary was built");
@@ -61,27 +61,33 @@ impl Machine {
         Some(self)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let command = self.sandbox.command(arguments);
-        let Some((binary, user)) = &self.user else {
-            return command;
-        };
-        let mut as_user = Command::new(binary);
-        as_user
+    /// Returns the command, ready to be started by the user of this place.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let own = Path::new(env!("CARGO_BIN_EXE_zenekar"));
+        let binary = self.user.as_ref().map_or(own, |(binary, _)| binary);
+        self.as_user(&binary.display().to_string(), arguments)
+    }
+
+    /// Returns another program, ready to be started by the user of this place.
+    pub(crate) fn as_user(&self, program: &str, arguments: &[&str]) -> Command {
+        let model = self.sandbox.command(&[]);
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .current_dir(self.sandbox.path(""))
             .env_clear()
             .envs(
-                command
+                model
                     .get_envs()
                     .filter_map(|(key, value)| Some((key, value?))),
             )
-            .uid(*user)
-            .gid(*user)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        as_user
+        if let Some((_, user)) = &self.user {
+            command.uid(*user).gid(*user);
+        }
+        command
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
@@ -133,7 +139,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        for infrastructure in ["pair", "other"] {
+        for infrastructure in ["pair", "other", "hello", "web-tier", "spark"] {
             let down = self.run(&["down", infrastructure, "--yes", "--timeout", "60s"]);
             if !matches!(down.code, Some(0 | 2)) {
                 eprintln!("`{infrastructure}` is not down: {}", down.stderr);

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod damage;
+mod examples;
 mod exit_codes;
 mod help;
 mod json;
