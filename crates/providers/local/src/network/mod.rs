@@ -279,6 +279,12 @@ pub(crate) fn enter(process: Pid, isolation: Isolation) -> Result<(), LocalError
     namespaces::enter(process, isolation)
 }
 
+/// Enters a network namespace (and a user namespace, for an ordinary user) that
+/// is nobody else's. The caller must have a single thread.
+pub(crate) fn separate(isolation: Isolation) -> Result<(), LocalError> {
+    namespaces::create(isolation)
+}
+
 /// Connects the network namespace of a process to the switch in whose
 /// namespace the caller is. The number is that of the instance's address.
 pub(crate) fn attach(process: Pid, number: u16) -> Result<(), LocalError> {
