@@ -22,6 +22,17 @@ const REQUIREMENTS: &[Requirement] = &[
         package: "git",
         reason: "names the commit in reports",
     },
+    Requirement {
+        // On a machine that boots, it would act at the next start; there its
+        // comparisons are skipped unless somebody installed it.
+        probe: &[
+            "sh",
+            "-c",
+            "test -d /run/systemd/system || cloud-init --version",
+        ],
+        package: "cloud-init",
+        reason: "is what contextualisation is compared with",
+    },
     // The package `mariadb-server` would start a server on the machine.
     Requirement {
         probe: &["/usr/sbin/mariadbd", "--no-defaults", "--version"],
