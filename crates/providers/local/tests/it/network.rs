@@ -13,6 +13,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
@@ -527,6 +529,16 @@ fn much_goes_through_unchanged() {
     });
 }
 
+/// Kills a process and waits until it is gone.
+fn end(process: i32) {
+    let process = rustix::process::Pid::from_raw(process).expect("it is a pid");
+    let handle = rustix::process::pidfd_open(process, rustix::process::PidfdFlags::empty())
+        .expect("it lives");
+    rustix::process::pidfd_send_signal(&handle, rustix::process::Signal::KILL).expect("root may");
+    let mut ended = [PollFd::new(handle.as_fd(), PollFlags::POLLIN)];
+    assert_eq!(poll(&mut ended, PollTimeout::MAX), Ok(1));
+}
+
 #[test]
 fn a_network_outlives_its_processes() {
     on_machines(|machine| {
@@ -539,7 +551,7 @@ fn a_network_outlives_its_processes() {
         let sibling = serving.process.id();
         let reach = format!("reach {server}:7000");
 
-        kill(Pid::from_raw(first.switch), Signal::SIGKILL).expect("it lives");
+        end(first.switch);
         // Neither a process that is not there nor one that is elsewhere leads astray.
         let second = infrastructure.ensure(&[u32::MAX >> 1, std::process::id(), sibling]);
         assert_ne!(first.switch, second.switch);
@@ -552,7 +564,7 @@ fn a_network_outlives_its_processes() {
 
         let gateways = infrastructure.processes("gateway");
         assert_eq!(gateways.len(), 1);
-        kill(Pid::from_raw(gateways[0]), Signal::SIGKILL).expect("it lives");
+        end(gateways[0]);
         assert_eq!(infrastructure.ensure(&[sibling]), second);
         assert_eq!(
             infrastructure.ask(4, &format!("reach {public}")),
@@ -567,7 +579,7 @@ fn a_network_outlives_its_processes() {
 
         // Without an instance that holds the old network there is a new one.
         drop(serving);
-        kill(Pid::from_raw(woken.switch), Signal::SIGKILL).expect("it lives");
+        end(woken.switch);
         let third = infrastructure.ensure(&[sibling]);
         assert_eq!(first.subnet, third.subnet);
         assert_eq!(
