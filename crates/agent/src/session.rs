@@ -1,10 +1,12 @@
 //! One contextualisation while it runs: its steps, its log, its commands.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -305,17 +307,37 @@ impl<'t> Session<'t> {
             .env("INSTANCE_ID", &self.target.instance_id)
             .env("ZENEKAR_ROOT", self.place.root())
             .env("HOME", self.place.of("/root"));
-        if std::env::var_os("PATH").is_none_or(|path| path.is_empty()) {
-            command.env("PATH", USUAL_PATH);
-        }
+        command.env("PATH", search_path());
         if !self.target.can_administer {
             command.env("TMPDIR", self.place.of("/tmp"));
         }
     }
 }
 
-/// Where programs are, if nothing says so.
-const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where programs are. Whoever started this may know more folders, and may lack
+/// those for root.
+const USUAL_FOLDERS: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
+
+fn search_path() -> OsString {
+    let given = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&given)
+        .filter(|folder| folder.is_absolute())
+        .collect();
+    for usual in USUAL_FOLDERS.map(PathBuf::from) {
+        if !folders.contains(&usual) {
+            folders.push(usual);
+        }
+    }
+    // What was split at the separator can be joined again.
+    std::env::join_paths(folders).unwrap_or(given)
+}
 
 fn cannot_start(command: &Command, cause: &std::io::Error) -> String {
     format!("cannot run `{}`: {cause}", command.get_program().display())

@@ -97,6 +97,8 @@ fn is_relevant(path: &str) -> bool {
         "/var/cache",
         "/etc/.pwd.lock",
         "/etc/cloud",
+        "/var/lib/dpkg",
+        "/var/lib/apt",
     ];
     let backup = path.starts_with("/etc/") && path.ends_with('-');
     // Folders that contain only what is left out.
@@ -117,6 +119,12 @@ fn normal(path: &str, change: &Change) -> Change {
             .filter(|line| !line.starts_with("# ") || line.starts_with("# User rules"))
             .filter(|line| !line.is_empty())
             .fold(String::new(), |text, line| text + line + "\n"),
+        // A package knows when it was built.
+        "/opt/repo/Packages" => text
+            .lines()
+            .filter(|line| !line.starts_with("SHA256"))
+            .collect(),
+        _ if path.starts_with("/opt/repo/") => String::new(),
         // The words in which root is refused are ours.
         "/root/.ssh/authorized_keys" => text
             .lines()
@@ -431,4 +439,55 @@ fn older_forms() {
 #[test]
 fn a_script_alone() {
     compare(b"#!/bin/bash\nset -e\necho \"$BASH_VERSION\" > /dev/null\nid -un > /opt/who\npwd > /opt/where\numask > /opt/umask\ntest -t 0 || cat > /opt/input\n");
+}
+
+/// Makes a package and a place of packages out of nothing, where no network is.
+const OWN_PACKAGES: &str = r"#cloud-config
+bootcmd:
+- |
+  rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*
+  mkdir -p /opt/repo /tmp/build/DEBIAN /tmp/build/opt/installed
+  cd /tmp/build
+  for version in 1.0 2.0; do
+    printf 'Package: zenekar-test\nVersion: %s\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\nDescription: nothing\n' $version > DEBIAN/control
+    echo $version > opt/installed/version
+    dpkg-deb --build . /opt/repo/zenekar-test_$version.deb
+    cat DEBIAN/control > /tmp/entry
+    printf 'Filename: ./zenekar-test_%s.deb\nSize: %s\nSHA256: %s\n\n' $version $(stat -c %s /opt/repo/zenekar-test_$version.deb) $(sha256sum < /opt/repo/zenekar-test_$version.deb | cut -c1-64) >> /tmp/entry
+    cat /tmp/entry >> /opt/repo/Packages
+  done
+  rm /opt/repo/*.deb.tmp 2>/dev/null
+  touch -d 2020-01-01 /opt/repo/*
+apt:
+  sources:
+    own:
+      source: 'deb [trusted=yes] file:/opt/repo ./'
+    other.list:
+      source: '# for $RELEASE from $PRIMARY'
+      append: false
+  conf: |
+    APT::Install-Suggests false;
+  proxy: http://127.0.0.1:9
+package_update: true
+packages:
+- [zenekar-test, '1.0']
+runcmd:
+- cp /opt/installed/version /opt/at-runcmd
+";
+
+#[test]
+fn packages() {
+    let Some(steps) = compare(OWN_PACKAGES.as_bytes()) else {
+        return;
+    };
+    for step in [
+        "config apt_configure update: done",
+        "final package_update_upgrade_install install zenekar-test=1.0: done",
+    ] {
+        assert!(steps.contains(step), "{step}\n{steps}");
+    }
+    let gone = OWN_PACKAGES.replace("'1.0'", "'9.0'");
+    let steps = compare(gone.as_bytes()).unwrap_or_default();
+    let failed = "install zenekar-test=9.0: failed (exit status 100)";
+    assert!(steps.contains(failed), "{steps}");
 }
