@@ -7,7 +7,7 @@ use zenekar_base::Capabilities;
 use zenekar_engine::{ProviderIndex, Settings, State};
 use zenekar_model::Topology;
 use zenekar_provider::Provider;
-use zenekar_provider_local::Isolation;
+use zenekar_provider_local::{Isolation, LocalProvider, LocalSettings};
 use zenekar_provider_sim::{SimFiles, SimProvider};
 use zenekar_runtime::Clock;
 
@@ -215,14 +215,25 @@ fn providers_of(topology: &Topology) -> BTreeSet<String> {
 /// Opens the provider of instances on this machine, and says which isolation
 /// they get.
 pub(crate) fn open_local(
-    _place: &Place,
-    _isolation: Option<Isolation>,
+    place: &Place,
+    isolation: Option<Isolation>,
 ) -> Result<(Arc<dyn Provider>, Isolation), Failure> {
-    Err(Failure::new(
-        Exit::Provider,
-        "instances on this machine cannot be created yet",
-    )
-    .hint("`--on sim` tries an infrastructure on a simulated cloud"))
+    let executable = std::env::current_exe().map_err(|error| {
+        Failure::internal("cannot find this program's own file").because_of(Some(&error))
+    })?;
+    let opened = LocalProvider::open(LocalSettings {
+        directory: place.local_directory(),
+        executable,
+        isolation,
+    });
+    let provider = opened.map_err(|error| {
+        let failure = Failure::new(Exit::Provider, error.to_string());
+        failure
+            .because_of(std::error::Error::source(&error))
+            .hint("`zenekar doctor` tells what this machine offers, and what would give more")
+    })?;
+    let isolation = provider.isolation();
+    Ok((Arc::new(provider), isolation))
 }
 
 /// Opens one provider, to look into its instances.

@@ -20,6 +20,9 @@ use serde::de::DeserializeOwned;
 /// The longest message: the names of some ten thousand instances.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
+/// The longest message of a conversation: user-data with all that JSON adds to it.
+const LINK_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// How long the other side may take for one part of a message.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -116,6 +119,59 @@ pub(crate) fn receive<M: DeserializeOwned>(
         }
     }
     Ok((serde_json::from_slice(&bytes)?, descriptor))
+}
+
+/// A lasting conversation, in which many messages go both ways.
+#[derive(Debug)]
+pub(crate) struct Link {
+    stream: UnixStream,
+    /// What has come and was not taken yet.
+    buffer: Vec<u8>,
+}
+
+impl Link {
+    pub(crate) fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
+    }
+
+    pub(crate) fn stream(&self) -> &UnixStream {
+        &self.stream
+    }
+
+    pub(crate) fn send<M: Serialize>(&self, message: &M) -> io::Result<()> {
+        send(&self.stream, message, None)
+    }
+
+    /// Says whether a message is there without waiting.
+    pub(crate) fn has_message(&self) -> bool {
+        self.buffer.contains(&b'\n')
+    }
+
+    /// Takes the next message; waits until there is one.
+    pub(crate) fn next<M: DeserializeOwned>(&mut self) -> io::Result<M> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let rest = self.buffer.split_off(end + 1);
+                let line = std::mem::replace(&mut self.buffer, rest);
+                return Ok(serde_json::from_slice(&line)?);
+            }
+            let mut piece = [0; 4096];
+            let count = self.stream.read(&mut piece)?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.buffer.extend_from_slice(&piece[..count]);
+            if self.buffer.len() > LINK_BYTES_MAX {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the message is too long",
+                ));
+            }
+        }
+    }
 }
 
 /// Returns a short path to the same file: the address of a Unix socket has

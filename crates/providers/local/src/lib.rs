@@ -6,11 +6,22 @@
 //! shim holds. Which isolation the machine grants is measured, not assumed.
 
 mod control;
+mod create;
+mod delete;
 mod error;
+mod inside;
+mod instances;
 mod isolation;
+mod launch;
 mod layout;
+mod limits;
 mod lock;
 mod network;
+mod processes;
+mod provider;
+mod shim;
+mod skeleton;
+mod state;
 mod survey;
 
 use std::ffi::OsString;
@@ -19,6 +30,7 @@ use std::process::ExitCode;
 
 pub use error::LocalError;
 pub use isolation::Isolation;
+pub use provider::{LocalProvider, capabilities};
 pub use survey::{Fact, Standing, Survey, survey};
 
 /// Where instances live and what they need at least.
@@ -43,6 +55,14 @@ pub fn process_main(arguments: impl Iterator<Item = OsString>) -> Option<ExitCod
         return None;
     }
     match arguments.next()?.to_str()? {
+        "agent" => Some(inside::service::agent_main()),
+        "enter" => Some(inside::enter::main(arguments)),
+        "init" => Some(inside::init::main(arguments)),
+        "launch" => Some(launch::main(arguments)),
+        "run" => Some(inside::service::run_main(arguments)),
+        "shim" => Some(shim::main(arguments)),
+        "try" => Some(inside::trial::main(arguments)),
+        "try-mounts" => Some(inside::trial::mounts_main(arguments)),
         "switch" => Some(network::switch_main(arguments)),
         "gateway" => Some(network::gateway_main(arguments)),
         "network" => Some(network::tool::main(arguments)),

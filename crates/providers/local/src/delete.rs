@@ -1,0 +1,188 @@
+//! Takes instances down, and leaves nothing of them behind.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use zenekar_base::{InfrastructureId, ResourceId};
+
+use crate::instances::{self, Found, UNFINISHED};
+use crate::layout::InfrastructurePaths;
+use crate::network;
+use crate::processes;
+use crate::provider::Inner;
+use crate::shim::end_marked;
+use crate::skeleton;
+use crate::{Isolation, LocalError, limits, lock};
+
+/// How long a shim may take to end its instance: the kernel ends hundreds of processes in that time.
+const END_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long processes may take that were ended by the kernel.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How deep directories are that are made removable.
+const DEPTH_MAX: usize = 256;
+
+/// Deletes an instance. One that does not exist is deleted already.
+pub(crate) fn delete(
+    inner: &Inner,
+    infrastructure: &InfrastructureId,
+    resource: &ResourceId,
+) -> Result<(), LocalError> {
+    let paths = inner.infrastructure(infrastructure)?;
+    let Some(found) = Found::read(&paths, resource)? else {
+        return Ok(());
+    };
+    end_processes(&found)?;
+    let _turn = inner.turn();
+    let others = Found::all(&paths)?
+        .iter()
+        .any(|other| other.resource != *resource);
+    if !others && !inner.is_starting_any() {
+        // The instance stays known until its network is gone: whoever is
+        // interrupted here finds both again.
+        network::stop(&paths.network())?;
+    }
+    remove_directory(&found)?;
+    if !others {
+        remove_if_empty(inner, &paths)?;
+    }
+    instances::tell_names(&Found::all(&paths)?);
+    Ok(())
+}
+
+/// Ends what is left of an instance that did not come up, and removes its directory.
+pub(crate) fn remove_instance(found: &Found) -> Result<(), LocalError> {
+    end_processes(found)?;
+    remove_directory(found)
+}
+
+fn end_processes(found: &Found) -> Result<(), LocalError> {
+    let lock_path = found.paths.lock();
+    let holder = || lock::holder(&lock_path).map_err(LocalError::file("read", &lock_path));
+    let token = &found.description.token;
+    if let Some(shim) = holder()? {
+        limits::thaw(token);
+        let failed = || LocalError::system(format!("end `{}`", found.description.name));
+        processes::signal(shim.as_raw(), Signal::SIGTERM).map_err(failed())?;
+        processes::signal(shim.as_raw(), Signal::SIGCONT).map_err(failed())?;
+        let has_ended = || matches!(lock::holder(&lock_path), Ok(None));
+        if !processes::wait_until(END_PATIENCE, has_ended) {
+            processes::signal(shim.as_raw(), Signal::SIGKILL).map_err(failed())?;
+        }
+        if !processes::wait_until(KILL_PATIENCE, has_ended) {
+            return Err(LocalError::System {
+                operation: format!("end `{}`", found.description.name),
+                source: io::ErrorKind::TimedOut.into(),
+            });
+        }
+    }
+    end_init(found);
+    if found.description.isolation == Isolation::Plain {
+        end_marked(&found.description);
+    }
+    processes::wait_until(KILL_PATIENCE, || limits::remove(token));
+    Ok(())
+}
+
+/// Waits for an init whose shim was killed: the kernel ends it then.
+fn end_init(found: &Found) {
+    let Some(status) = &found.status else { return };
+    let pid = status.init_pid;
+    let is_ours = || {
+        // The pid may be another process's by now.
+        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
+            let directory = found.paths.root().to_string_lossy().into_owned();
+            line.split(|byte| *byte == 0)
+                .any(|argument| argument == directory.as_bytes())
+        }) && processes::is_alive(pid)
+    };
+    if is_ours() {
+        let _ = processes::signal(pid, Signal::SIGKILL);
+        processes::wait_until(KILL_PATIENCE, || !is_ours());
+    }
+}
+
+/// Removes an instance's directory; what says that it exists goes last.
+fn remove_directory(found: &Found) -> Result<(), LocalError> {
+    let root = found.paths.root();
+    let description = found.paths.description();
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(LocalError::file("list", root)(error)),
+    };
+    for entry in entries.flatten() {
+        if entry.path() != description {
+            remove(&entry.path())?;
+        }
+    }
+    remove(root)
+}
+
+/// Removes everything, also directories that their owner may not write.
+fn remove(path: &Path) -> Result<(), LocalError> {
+    match skeleton::remove_tree(path) {
+        Err(LocalError::File { source, .. })
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            make_removable(path, 0);
+            skeleton::remove_tree(path)
+        }
+        other => other,
+    }
+}
+
+fn make_removable(path: &Path, depth: usize) {
+    let is_directory = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    if !is_directory || depth > DEPTH_MAX {
+        return;
+    }
+    let _ = fs::set_permissions(path, Permissions::from_mode(0o700));
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        make_removable(&entry.path(), depth + 1);
+    }
+}
+
+/// Removes what an infrastructure without instances has left.
+pub(crate) fn remove_if_empty(
+    inner: &Inner,
+    paths: &InfrastructurePaths,
+) -> Result<(), LocalError> {
+    if !paths.root().exists() || !Found::all(paths)?.is_empty() {
+        return Ok(());
+    }
+    network::stop(&paths.network())?;
+    skeleton::remove_tree(&paths.root().join("network"))?;
+    // Only what is empty goes: somebody may be about to make the next instance.
+    let _ = fs::remove_dir(paths.instances());
+    let _ = fs::remove_dir(paths.root());
+    if instances::names(inner.layout.root())?.is_empty() {
+        skeleton::remove(inner.layout.root())?;
+        let _ = fs::remove_dir(inner.layout.root());
+    }
+    Ok(())
+}
+
+/// Removes directories of instances that never came to exist, because
+/// whoever made them was interrupted.
+pub(crate) fn remove_unfinished(
+    inner: &Inner,
+    paths: &InfrastructurePaths,
+) -> Result<(), LocalError> {
+    let directory = paths.instances();
+    for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(token) = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED)) else {
+            continue;
+        };
+        if !inner.is_starting(token) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}

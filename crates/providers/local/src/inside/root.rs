@@ -1,0 +1,419 @@
+//! Puts an instance's root together: a copy-on-write view of the machine's own
+//! files, with homes, temporary files and devices of its own.
+//!
+//! Each directory at the top of the machine's root becomes an overlay of its
+//! own. One overlay over the whole root is not possible in a user namespace:
+//! the kernel does not let an ordinary user look below what is mounted on it.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::unistd::pivot_root;
+
+use crate::layout::InstancePaths;
+use crate::{Isolation, LocalError};
+
+/// Directories at the top that every instance has for itself, empty at first, with their modes.
+const OWN: &[(&str, u32)] = &[
+    ("boot", 0o755),
+    ("home", 0o755),
+    ("media", 0o755),
+    ("mnt", 0o755),
+    ("root", 0o700),
+    ("tmp", 0o1777),
+];
+
+/// Directories at the top that are made anew at each start.
+const MADE: &[&str] = &["dev", "lost+found", "proc", "run", "sys"];
+
+/// Directories at the top that are only looked at: images of programs, mounted read-only anyway.
+const LOOKED_AT: &[&str] = &["snap"];
+
+/// Devices that an instance shares with the machine: none of them holds anything.
+const DEVICES: &[&str] = &["full", "null", "random", "tty", "urandom", "zero"];
+
+/// File systems that hold files of the machine, so that an instance gets a view of them.
+const DISK_FILE_SYSTEMS: &[&str] = &[
+    "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "reiserfs", "xfs", "zfs",
+];
+
+/// Mounted directories below the top that an instance gets a view of.
+const NESTED_MAX: usize = 64;
+
+/// Builds the root and makes it this process's. Its namespaces are its own already.
+pub(crate) fn build(
+    paths: &InstancePaths,
+    skeleton: Option<&Path>,
+    isolation: Isolation,
+    state: &Path,
+) -> Result<(), LocalError> {
+    let builder = Builder {
+        target: paths.mount_point(),
+        files: paths.files(),
+        work: paths.work(),
+        skeleton,
+        isolation,
+    };
+    mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_SLAVE,
+        None::<&str>,
+    )
+    .map_err(LocalError::system("keep mounts from the machine"))?;
+    builder.top()?;
+    builder.nested();
+    builder.devices()?;
+    builder.kernel()?;
+    builder.hide(state);
+    enter(&builder.target)
+}
+
+struct Builder<'a> {
+    target: PathBuf,
+    files: PathBuf,
+    work: PathBuf,
+    skeleton: Option<&'a Path>,
+    isolation: Isolation,
+}
+
+impl Builder<'_> {
+    fn top(&self) -> Result<(), LocalError> {
+        mount_tmpfs(&self.target, "mode=755")?;
+        for (name, mode) in OWN {
+            let own = self.files.join(name);
+            make_directory(&own, *mode)?;
+            let place = self.target.join(name);
+            make_directory(&place, *mode)?;
+            bind(&own, &place, MsFlags::MS_NODEV)?;
+        }
+        for name in MADE {
+            make_directory(&self.target.join(name), 0o755)?;
+        }
+        let entries = fs::read_dir("/").map_err(LocalError::file("list", Path::new("/")))?;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let text = name.to_string_lossy();
+            if OWN.iter().any(|(own, _)| *own == text) || MADE.contains(&&*text) {
+                continue;
+            }
+            let source = entry.path();
+            let place = self.target.join(&name);
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            if kind.is_symlink() {
+                let aim = fs::read_link(&source).map_err(LocalError::file("read", &source))?;
+                symlink(&aim, &place).map_err(LocalError::file("make", &place))?;
+            } else if kind.is_dir() {
+                self.view(&source, &place, &text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows a directory of the machine: copy-on-write, or read-only where that is not possible.
+    fn view(&self, source: &Path, place: &Path, name: &str) -> Result<(), LocalError> {
+        make_directory(place, 0o755)?;
+        if !LOOKED_AT.contains(&name) && self.overlay(source, place, name).is_ok() {
+            return Ok(());
+        }
+        let all = MsFlags::MS_BIND | MsFlags::MS_REC;
+        let seen = mount(Some(source), place, None::<&str>, all, None::<&str>);
+        if seen.is_err() {
+            // Nobody needs a directory that even root may not look into.
+            return Ok(());
+        }
+        let _ = mount(
+            None::<&str>,
+            place,
+            None::<&str>,
+            MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NODEV,
+            None::<&str>,
+        );
+        Ok(())
+    }
+
+    fn overlay(&self, source: &Path, place: &Path, name: &str) -> Result<(), LocalError> {
+        let upper = self.files.join(name);
+        let work = self.work.join(name);
+        make_directory(&upper, 0o755)?;
+        make_directory(&work, 0o700)?;
+        if let Ok(metadata) = fs::metadata(source) {
+            // The view has the mode of the upper directory; the owner matters only to root.
+            let _ = fs::set_permissions(
+                &upper,
+                Permissions::from_mode(metadata.permissions().mode()),
+            );
+            if self.isolation == Isolation::Namespaces {
+                use std::os::unix::fs::MetadataExt;
+                let _ =
+                    std::os::unix::fs::chown(&upper, Some(metadata.uid()), Some(metadata.gid()));
+            }
+        }
+        let mut lower = escaped(source);
+        if let Some(skeleton) = self.skeleton.map(|skeleton| skeleton.join(name))
+            && skeleton.is_dir()
+        {
+            lower = format!("{}:{lower}", escaped(&skeleton));
+        }
+        let mut options = format!(
+            "lowerdir={lower},upperdir={},workdir={}",
+            escaped(&upper),
+            escaped(&work)
+        );
+        if self.isolation == Isolation::UserNamespaces {
+            options.push_str(",userxattr");
+        }
+        // What an instance wrote need not survive a crash of the machine, and
+        // installing packages is much faster when nothing waits for the disk.
+        for volatile in [",volatile", ""] {
+            let all = format!("{options}{volatile}");
+            let mounted = mount(
+                Some("zenekar"),
+                place,
+                Some("overlay"),
+                MsFlags::MS_NODEV,
+                Some(all.as_str()),
+            );
+            if mounted.is_ok() {
+                return Ok(());
+            }
+            if volatile.is_empty() {
+                mounted.map_err(LocalError::system(format!(
+                    "mount a view of `{}`",
+                    source.display()
+                )))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows disks that are mounted below the directories at the top.
+    fn nested(&self) {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        for (number, path) in nested_disks(&mounts)
+            .into_iter()
+            .take(NESTED_MAX)
+            .enumerate()
+        {
+            let Ok(relative) = path.strip_prefix("/") else {
+                continue;
+            };
+            let place = self.target.join(relative);
+            let is_own = relative
+                .components()
+                .next()
+                .is_some_and(|top| OWN.iter().any(|(own, _)| top.as_os_str() == *own));
+            if is_own || !place.is_dir() {
+                continue;
+            }
+            // What cannot be shown is missing inside, and that is seen there.
+            let _ = self.overlay(&path, &place, &format!(".nested-{number}"));
+        }
+    }
+
+    fn devices(&self) -> Result<(), LocalError> {
+        let devices = self.target.join("dev");
+        mount_tmpfs(&devices, "mode=755")?;
+        for name in DEVICES {
+            let place = devices.join(name);
+            File::create(&place).map_err(LocalError::file("make", &place))?;
+            bind(&Path::new("/dev").join(name), &place, MsFlags::empty())?;
+        }
+        for name in ["pts", "shm", "mqueue"] {
+            make_directory(&devices.join(name), 0o755)?;
+        }
+        let terminals = devices.join("pts");
+        let mounted = mount(
+            Some("devpts"),
+            &terminals,
+            Some("devpts"),
+            MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
+            Some("newinstance,ptmxmode=0666,mode=0620"),
+        );
+        mounted.map_err(LocalError::system("mount terminals"))?;
+        mount_tmpfs(&devices.join("shm"), "mode=1777")?;
+        for (name, aim) in [
+            ("ptmx", "pts/ptmx"),
+            ("fd", "/proc/self/fd"),
+            ("stdin", "/proc/self/fd/0"),
+            ("stdout", "/proc/self/fd/1"),
+            ("stderr", "/proc/self/fd/2"),
+        ] {
+            let place = devices.join(name);
+            symlink(aim, &place).map_err(LocalError::file("make", &place))?;
+        }
+        Ok(())
+    }
+
+    fn kernel(&self) -> Result<(), LocalError> {
+        let run = self.target.join("run");
+        mount_tmpfs(&run, "mode=755")?;
+        make_directory(&run.join("lock"), 0o1777)?;
+        let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        let processes = self.target.join("proc");
+        mount(Some("proc"), &processes, Some("proc"), quiet, None::<&str>)
+            .map_err(LocalError::system("mount `/proc`"))?;
+        let system = self.target.join("sys");
+        let mounted = mount(
+            Some("sysfs"),
+            &system,
+            Some("sysfs"),
+            quiet | MsFlags::MS_RDONLY,
+            None::<&str>,
+        );
+        if mounted.is_err() {
+            // Where an own one is not granted, the machine's serves; a user cannot change it anyway.
+            let all = MsFlags::MS_BIND | MsFlags::MS_REC;
+            let _ = mount(Some("/sys"), &system, None::<&str>, all, None::<&str>);
+        }
+        Ok(())
+    }
+
+    /// Hides the files of all instances, which hold secrets of others.
+    fn hide(&self, state: &Path) {
+        if let Ok(relative) = state.strip_prefix("/") {
+            let place = self.target.join(relative);
+            if place.is_dir() {
+                let _ = mount_tmpfs(&place, "mode=700,size=4k");
+            }
+        }
+    }
+}
+
+/// Makes a directory this process's root, and lets go of the old one.
+fn enter(target: &Path) -> Result<(), LocalError> {
+    std::env::set_current_dir(target).map_err(LocalError::file("enter", target))?;
+    // The old root is put over the new one, and then taken off it.
+    pivot_root(".", ".").map_err(LocalError::system("change the root"))?;
+    umount2(".", MntFlags::MNT_DETACH).map_err(LocalError::system("let go of the old root"))?;
+    std::env::set_current_dir("/").map_err(LocalError::file("enter", Path::new("/")))
+}
+
+fn mount_tmpfs(place: &Path, options: &str) -> Result<(), LocalError> {
+    mount(
+        Some("zenekar"),
+        place,
+        Some("tmpfs"),
+        MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+        Some(options),
+    )
+    .map_err(LocalError::system(format!(
+        "mount memory at `{}`",
+        place.display()
+    )))
+}
+
+fn bind(source: &Path, place: &Path, flags: MsFlags) -> Result<(), LocalError> {
+    mount(
+        Some(source),
+        place,
+        None::<&str>,
+        MsFlags::MS_BIND,
+        None::<&str>,
+    )
+    .map_err(LocalError::system(format!(
+        "show `{}` inside",
+        source.display()
+    )))?;
+    if !flags.is_empty() {
+        // In a user namespace, flags of the machine's mount may have to stay as they are.
+        let _ = mount(
+            None::<&str>,
+            place,
+            None::<&str>,
+            MsFlags::MS_BIND | MsFlags::MS_REMOUNT | flags,
+            None::<&str>,
+        );
+    }
+    Ok(())
+}
+
+fn make_directory(path: &Path, mode: u32) -> Result<(), LocalError> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => {
+            // The process's mask may have taken bits away.
+            fs::set_permissions(path, Permissions::from_mode(mode))
+                .map_err(LocalError::file("set the mode of", path))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(LocalError::file("make", path)(error)),
+    }
+}
+
+/// Writes a path as the options of an overlay need it.
+pub(super) fn escaped(path: &Path) -> String {
+    let mut text = String::new();
+    for letter in path.to_string_lossy().chars() {
+        if matches!(letter, '\\' | ':' | ',') {
+            text.push('\\');
+        }
+        text.push(letter);
+    }
+    text
+}
+
+/// Returns the mounted disks below the directories at the top, in the order of `mountinfo`.
+fn nested_disks(mounts: &str) -> Vec<PathBuf> {
+    mounts
+        .lines()
+        .filter_map(|line| {
+            let (left, right) = line.split_once(" - ")?;
+            let kind = right.split(' ').next()?;
+            let path = unescaped(left.split(' ').nth(4)?);
+            (DISK_FILE_SYSTEMS.contains(&kind) && path != "/" && !path.starts_with("/boot"))
+                .then(|| PathBuf::from(path))
+        })
+        // Those at the top are views of their own already.
+        .filter(|path| path.components().count() > 2 && path.is_dir())
+        .collect()
+}
+
+/// Reads the kernel's way to write blanks in paths: `\040`.
+fn unescaped(text: &str) -> String {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        result.push_str(&rest[..at]);
+        let code = rest.get(at + 1..at + 4);
+        match code.and_then(|code| u8::from_str_radix(code, 8).ok()) {
+            Some(byte) => {
+                result.push(char::from(byte));
+                rest = &rest[at + 4..];
+            }
+            None => {
+                result.push('\\');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    result.push_str(rest);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_disks_below_the_top_are_shown() {
+        let mounts = "1 0 8:1 / / rw - ext4 /dev/a rw\n\
+             2 1 8:2 / /usr/local rw,relatime shared:1 - ext4 /dev/b rw\n\
+             3 1 0:5 / /proc rw - proc proc rw\n\
+             4 1 8:3 / /boot/efi rw - vfat /dev/c rw\n\
+             garbage\n";
+        assert_eq!(nested_disks(mounts), [PathBuf::from("/usr/local")]);
+    }
+
+    #[test]
+    fn paths_are_written_and_read_as_the_kernel_does() {
+        assert_eq!(escaped(Path::new("/a:b,c\\d")), "/a\\:b\\,c\\\\d");
+        assert_eq!(unescaped("/a\\040b"), "/a b");
+        assert_eq!(unescaped("/a\\"), "/a\\");
+    }
+}

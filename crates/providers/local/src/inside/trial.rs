@@ -1,0 +1,129 @@
+//! Tries, in a process that ends at once, whether an isolation can be had.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::Pid;
+
+use super::SELF;
+use crate::network;
+use crate::{Isolation, LocalError};
+
+/// What a trial prints that went well; anything else is why it did not.
+pub(crate) const SUCCESS: &str = "ok";
+
+/// Runs as the role `try`: the arguments are the isolation and the directory for files.
+pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let isolation = arguments
+        .next()
+        .and_then(|text| text.to_str()?.parse::<Isolation>().ok());
+    let (Some(isolation), Some(directory)) = (isolation, arguments.next().map(PathBuf::from))
+    else {
+        return ExitCode::FAILURE;
+    };
+    if let Err(error) = separate(isolation) {
+        let _ = writeln!(io::stdout(), "{}", error.chain());
+        return ExitCode::FAILURE;
+    }
+    // Only children are in the new namespace of processes.
+    let status = Command::new(SELF)
+        .args(["__local", "try-mounts", isolation.name()])
+        .arg(directory)
+        .status();
+    match status {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn separate(isolation: Isolation) -> Result<(), LocalError> {
+    network::separate(isolation)?;
+    let own = CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWIPC;
+    unshare(own).map_err(LocalError::system("make namespaces"))
+}
+
+/// Runs as the role `try-mounts`, inside the namespaces of the trial.
+pub(crate) fn mounts_main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let isolation = arguments
+        .next()
+        .and_then(|text| text.to_str()?.parse::<Isolation>().ok());
+    let directory = arguments.next().map(PathBuf::from);
+    let (Some(isolation), Some(directory)) = (isolation, directory) else {
+        return ExitCode::FAILURE;
+    };
+    let own = directory.join(format!(".try-{}", Pid::this()));
+    let is_made = directory.is_dir() && fs::create_dir(&own).is_ok();
+    let tried = try_mounts(isolation, is_made.then_some(own.as_path()));
+    if is_made {
+        let _ = crate::skeleton::remove_tree(&own);
+    }
+    match tried {
+        Ok(()) => {
+            let _ = writeln!(io::stdout(), "{SUCCESS}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(io::stdout(), "{}", error.chain());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_mounts(isolation: Isolation, disk: Option<&Path>) -> Result<(), LocalError> {
+    let all = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(None::<&str>, "/", None::<&str>, all, None::<&str>)
+        .map_err(LocalError::system("keep mounts from the machine"))?;
+    let place = Path::new("/tmp");
+    mount(
+        Some("zenekar"),
+        place,
+        Some("tmpfs"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .map_err(LocalError::system("mount memory"))?;
+    // Files go where those of instances would go, unless that is below what was just covered.
+    let base = disk.filter(|disk| disk.is_dir()).unwrap_or(place);
+    let path = |name: &str| -> Result<PathBuf, LocalError> {
+        let path = base.join(name);
+        fs::create_dir(&path).map_err(LocalError::file("make", &path))?;
+        Ok(path)
+    };
+    let (upper, work, view) = (path("upper")?, path("work")?, path("view")?);
+    let mut options = format!(
+        "lowerdir=/usr,upperdir={},workdir={}",
+        super::root::escaped(&upper),
+        super::root::escaped(&work)
+    );
+    if isolation == Isolation::UserNamespaces {
+        options.push_str(",userxattr");
+    }
+    mount(
+        Some("zenekar"),
+        &view,
+        Some("overlay"),
+        MsFlags::empty(),
+        Some(options.as_str()),
+    )
+    .map_err(LocalError::system("mount a copy-on-write view (overlay)"))?;
+    let _ = nix::mount::umount2(&view, nix::mount::MntFlags::MNT_DETACH);
+    let processes = path("proc")?;
+    mount(
+        Some("proc"),
+        &processes,
+        Some("proc"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .map_err(LocalError::system("mount `/proc`"))?;
+    let _ = nix::mount::umount2(&processes, nix::mount::MntFlags::MNT_DETACH);
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! A layer of directories for instances of ordinary users.
+//!
+//! In a user namespace the machine's files belong to nobody, so that even the
+//! instance's root could change none of their directories. A directory of this
+//! layer lies over each of them: it belongs to the user, and with it the merged
+//! view does. Settings that instances often change come as copies.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::XattrFlags;
+
+use crate::{Isolation, LocalError};
+
+/// Directories at the top of the machine's root in which instances may write.
+const TOPS: &[&str] = &["etc", "opt", "srv", "usr", "var"];
+
+/// Directories whose files are copied, so that they can be changed.
+const COPIED: &[&str] = &["etc", "var/lib/dpkg"];
+
+/// Directories of [`COPIED`] whose files are only ever replaced.
+const NOT_COPIED: &[&str] = &["var/lib/dpkg/info"];
+
+/// Directories that begin empty: what the machine has there is of no use inside.
+const EMPTY: &[&str] = &[
+    "var/cache/apt",
+    "var/lib/apt/lists",
+    "var/lib/cloud",
+    "var/log",
+    "var/spool",
+    "var/tmp",
+];
+
+/// The largest file that is copied.
+const COPY_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Directories that the layer has at most: a machine with many programs has some fifty thousand.
+const DIRECTORIES_MAX: usize = 200_000;
+
+/// How deep directories are looked into.
+const DEPTH_MAX: usize = 64;
+
+/// Returns where the layer of a state directory is.
+pub(crate) fn directory(state: &Path) -> PathBuf {
+    state.join(".skeleton")
+}
+
+/// Sees to it that the layer is there. It is made once, and again after the
+/// machine's programs have changed.
+pub(crate) fn ensure(state: &Path) -> Result<PathBuf, LocalError> {
+    let target = directory(state);
+    let stamp = stamp();
+    let stamp_path = state.join(".skeleton.stamp");
+    if target.is_dir() && fs::read_to_string(&stamp_path).is_ok_and(|old| old == stamp) {
+        return Ok(target);
+    }
+    let new = state.join(format!(".skeleton.{}", std::process::id()));
+    remove_tree(&new)?;
+    let mut builder = Builder {
+        target: new.clone(),
+        directories: 0,
+    };
+    builder.make(Path::new(""), 0)?;
+    for top in TOPS {
+        builder.copy_tree(Path::new(top), 0)?;
+    }
+    builder.accounts()?;
+    // Instances that run keep the old layer under its new name.
+    if target.exists() {
+        let old = state.join(format!(".skeleton.old.{}", std::process::id()));
+        fs::rename(&target, &old).map_err(LocalError::file("replace", &target))?;
+    }
+    fs::rename(&new, &target).map_err(LocalError::file("make", &target))?;
+    fs::write(&stamp_path, stamp).map_err(LocalError::file("write", &stamp_path))?;
+    Ok(target)
+}
+
+/// Removes the layer, once nothing uses it.
+pub(crate) fn remove(state: &Path) -> Result<(), LocalError> {
+    let entries = match fs::read_dir(state) {
+        Ok(entries) => entries,
+        Err(_) => return Ok(()),
+    };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(".skeleton") {
+            remove_tree(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Changes whenever packages were installed or accounts were changed.
+fn stamp() -> String {
+    [
+        "/var/lib/dpkg/status",
+        "/etc/passwd",
+        "/usr/bin",
+        "/usr/lib",
+        "/etc",
+    ]
+    .iter()
+    .filter_map(|path| fs::metadata(path).ok())
+    .map(|metadata| format!("{}.{} ", metadata.mtime(), metadata.mtime_nsec()))
+    .collect()
+}
+
+struct Builder {
+    target: PathBuf,
+    directories: usize,
+}
+
+impl Builder {
+    fn make(&mut self, relative: &Path, mode: u32) -> Result<(), LocalError> {
+        let path = self.target.join(relative);
+        DirBuilder::new()
+            .mode(mode | 0o700)
+            .create(&path)
+            .map_err(LocalError::file("make", &path))?;
+        self.directories += 1;
+        // Sticky and group bits would be lost to the process's mask.
+        fs::set_permissions(&path, Permissions::from_mode(mode & 0o1777 | 0o700))
+            .map_err(LocalError::file("set the mode of", &path))
+    }
+
+    fn copy_tree(&mut self, relative: &Path, depth: usize) -> Result<(), LocalError> {
+        let source = Path::new("/").join(relative);
+        let Ok(metadata) = fs::symlink_metadata(&source) else {
+            return Ok(());
+        };
+        if !metadata.is_dir() || depth > DEPTH_MAX || self.directories >= DIRECTORIES_MAX {
+            return Ok(());
+        }
+        self.make(relative, metadata.permissions().mode())?;
+        if EMPTY.iter().any(|empty| relative == Path::new(empty)) {
+            return hide_below(&self.target.join(relative));
+        }
+        // What this user may not list stays as it is for him.
+        let Ok(entries) = fs::read_dir(&source) else {
+            return hide_below(&self.target.join(relative));
+        };
+        let is_copied = COPIED.iter().any(|copied| relative.starts_with(copied))
+            && !NOT_COPIED.iter().any(|not| relative.starts_with(not));
+        for entry in entries.flatten() {
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            let inner = relative.join(entry.file_name());
+            if kind.is_dir() {
+                self.copy_tree(&inner, depth + 1)?;
+            } else if kind.is_file() && is_copied {
+                self.copy_file(&inner)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_file(&self, relative: &Path) -> Result<(), LocalError> {
+        let source = Path::new("/").join(relative);
+        let path = self.target.join(relative);
+        let Ok(metadata) = fs::metadata(&source) else {
+            return Ok(());
+        };
+        if metadata.len() > COPY_BYTES_MAX {
+            return Ok(());
+        }
+        match fs::copy(&source, &path) {
+            Ok(_) => fs::set_permissions(
+                &path,
+                Permissions::from_mode(metadata.permissions().mode() & 0o777 | 0o600),
+            )
+            .map_err(LocalError::file("set the mode of", &path)),
+            // Secrets of the machine's root stay his; a lock that is empty can be made anew.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let _ = fs::remove_file(&path);
+                if metadata.len() == 0 {
+                    fs::write(&path, "").map_err(LocalError::file("make", &path))?;
+                }
+                Ok(())
+            }
+            Err(error) => Err(LocalError::file("copy", &source)(error)),
+        }
+    }
+
+    /// Makes the files with passwords, which only the machine's root can read, without any password.
+    fn accounts(&self) -> Result<(), LocalError> {
+        for (names, secrets, rest) in [
+            ("etc/passwd", "etc/shadow", ":*:19000:0:99999:7:::"),
+            ("etc/group", "etc/gshadow", ":*::"),
+        ] {
+            let path = self.target.join(secrets);
+            let text = fs::read_to_string(self.target.join(names)).unwrap_or_default();
+            let lines: String = text
+                .lines()
+                .filter_map(|line| line.split(':').next())
+                .filter(|name| !name.is_empty())
+                .map(|name| format!("{name}{rest}\n"))
+                .collect();
+            fs::write(&path, lines).map_err(LocalError::file("make", &path))?;
+            fs::set_permissions(&path, Permissions::from_mode(0o600))
+                .map_err(LocalError::file("set the mode of", &path))?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes an overlay show nothing of what lies below a directory.
+fn hide_below(path: &Path) -> Result<(), LocalError> {
+    match rustix::fs::setxattr(path, "user.overlay.opaque", b"y", XattrFlags::empty()) {
+        // Without such attributes there are no such overlays either.
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(LocalError::file("mark", path)(error.into())),
+    }
+}
+
+/// Removes a directory with everything in it; one that is not there is fine.
+pub(crate) fn remove_tree(path: &Path) -> Result<(), LocalError> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            fs::remove_file(path).map_err(LocalError::file("remove", path))
+        }
+        Err(error) => Err(LocalError::file("remove", path)(error)),
+    }
+}
+
+/// Tells package managers inside what they cannot know: where there is one user
+/// only, they must not change to another one.
+pub(crate) fn prepare_packages(isolation: Isolation) -> Result<(), LocalError> {
+    let directory = Path::new("/etc/apt/apt.conf.d");
+    if isolation != Isolation::UserNamespaces || !directory.is_dir() {
+        return Ok(());
+    }
+    let path = directory.join("zz-zenekar");
+    fs::write(&path, "APT::Sandbox::User \"root\";\n").map_err(LocalError::file("write", &path))?;
+    for partial in [
+        "/var/cache/apt/archives/partial",
+        "/var/lib/apt/lists/partial",
+    ] {
+        let path = Path::new(partial);
+        fs::create_dir_all(path).map_err(LocalError::file("make", path))?;
+    }
+    Ok(())
+}
