@@ -125,11 +125,16 @@ fn normal(path: &str, change: &Change) -> Change {
             .filter(|line| !line.starts_with("SHA256"))
             .collect(),
         _ if path.starts_with("/opt/repo/") => String::new(),
-        // The words in which root is refused are ours.
-        "/root/.ssh/authorized_keys" => text
-            .lines()
-            .map(|line| line.split("\" ").last().unwrap_or(line).to_owned() + "\n")
-            .collect(),
+        // The words in which root is refused are ours, and to cloud-init the
+        // order of keys does not matter.
+        _ if path.ends_with("/authorized_keys") => {
+            let mut keys: Vec<&str> = text
+                .lines()
+                .map(|line| line.split("\" ").last().unwrap_or(line))
+                .collect();
+            keys.sort_unstable();
+            keys.join("\n")
+        }
         _ => text,
     };
     change.content = Some(text);
