@@ -173,9 +173,9 @@ fn directory_name(id: &str) -> String {
 
 /// The line that begins what the provider keeps in `/etc/hosts`. A module that
 /// rewrites the file leaves everything from it to [`HOSTS_END`] as it is.
-pub const HOSTS_BEGIN: &str = "# zenekar begin";
+pub const HOSTS_BEGIN: &str = "# begin: nodes of this infrastructure";
 /// The line that ends what the provider keeps in `/etc/hosts`.
-pub const HOSTS_END: &str = "# zenekar end";
+pub const HOSTS_END: &str = "# end: nodes of this infrastructure";
 
 /// Takes user-data apart, runs what runs at once, keeps the scripts, and
 /// returns the cloud-config.

@@ -65,6 +65,9 @@ fn whole(text: &str) -> Option<i128> {
         return None;
     }
     let digits = digits.replace('_', "");
+    if digits.is_empty() && radix == 8 {
+        return Some(0);
+    }
     i128::from_str_radix(&digits, radix)
         .ok()
         .map(|number| sign * number)
@@ -251,5 +254,114 @@ mod tests {
             assert_eq!(resolve(text), Value::Date(text.to_owned()), "{text}");
         }
         assert_eq!(resolve("2001-1-1"), Value::String("2001-1-1".to_owned()));
+    }
+
+    /// Prints what Python's reader of YAML makes of each line, in the form of [`printed`].
+    const PYTHON: &str = r#"
+import sys, yaml, datetime
+for line in sys.stdin.read().split("\n"):
+    try:
+        value = yaml.safe_load("[" + line + "]")[0] if line else None
+    except Exception:
+        print("error")
+        continue
+    if isinstance(value, (datetime.date, datetime.datetime)):
+        print("date")
+    elif isinstance(value, float):
+        print("float")
+    else:
+        print(type(value).__name__, value)
+"#;
+
+    fn printed(text: &str) -> String {
+        match resolve(text) {
+            Value::Null => "NoneType None".to_owned(),
+            Value::Bool(truth) => format!("bool {}", if truth { "True" } else { "False" }),
+            Value::Int(number) => format!("int {number}"),
+            Value::Float(_) => "float".to_owned(),
+            Value::Date(_) => "date".to_owned(),
+            _ => format!("str {text}"),
+        }
+    }
+
+    #[test]
+    fn scalars_are_what_python_says() {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+        let mut random = zenekar_base::Random::from_seed(7);
+        let pieces = [
+            "0",
+            "1",
+            "7",
+            "8",
+            "12",
+            "59",
+            "60",
+            "2001",
+            "_",
+            ".",
+            ":",
+            "-",
+            "+",
+            "e",
+            "E",
+            "0x",
+            "0b",
+            "0o",
+            "a",
+            "F",
+            "T",
+            "Z",
+            "yes",
+            "no",
+            "on",
+            "Off",
+            "TRUE",
+            "null",
+            "~",
+            ".inf",
+            ".NaN",
+            "2001-12-14",
+            "01",
+        ];
+        let texts: Vec<String> = (0..20_000)
+            .map(|_| {
+                let count = 1 + random.below(5);
+                (0..count)
+                    .map(|_| pieces[usize::try_from(random.below(pieces.len() as u64)).unwrap()])
+                    .collect()
+            })
+            .collect();
+        let python = Command::new("/usr/bin/python3")
+            .args(["-c", PYTHON])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(mut python) = python else { return };
+        let input = texts.join("\n");
+        let mut pipe = python.stdin.take().unwrap();
+        let writer = std::thread::spawn(move || drop(pipe.write_all(input.as_bytes())));
+        let output = python.wait_with_output().unwrap();
+        writer.join().unwrap();
+        if !output.status.success() {
+            return;
+        }
+        let answers = String::from_utf8(output.stdout).unwrap();
+        let mut compared = 0;
+        for (text, answer) in texts.iter().zip(answers.lines()) {
+            // What is no scalar in a list, and days that do not exist, are mistakes elsewhere.
+            if answer == "error" || answer.starts_with("dict") {
+                continue;
+            }
+            compared += 1;
+            let answer = answer
+                .split(' ')
+                .next()
+                .filter(|kind| *kind == "float")
+                .unwrap_or(answer);
+            assert_eq!(printed(text), answer, "{text}");
+        }
+        assert!(compared > 10_000, "{compared}");
     }
 }

@@ -139,7 +139,8 @@ pub(super) fn manage_hosts(session: &mut Session<'_>, config: &[(String, Value)]
         let old = session.place.read(HOSTS_FILE).unwrap_or_default();
         let new = if whole {
             let template = session.place.read(TEMPLATE_FILE);
-            rendered(template.as_deref(), &names) + &kept(&old)
+            // First, so that the node's own name leads to the address that others use.
+            kept(&old) + &rendered(template.as_deref(), &names)
         } else {
             match with_own_name(&old, &names) {
                 Some(new) => new,
@@ -168,7 +169,7 @@ fn kept(old: &str) -> String {
     if block.is_empty() {
         block
     } else {
-        format!("\n{block}")
+        format!("{block}\n")
     }
 }
 
@@ -365,7 +366,7 @@ mod tests {
         let old = format!("127.0.0.1 x\n{HOSTS_BEGIN}\n10.1.0.2 db\n{HOSTS_END}\nrest\n");
         assert_eq!(
             kept(&old),
-            format!("\n{HOSTS_BEGIN}\n10.1.0.2 db\n{HOSTS_END}\n")
+            format!("{HOSTS_BEGIN}\n10.1.0.2 db\n{HOSTS_END}\n\n")
         );
         assert_eq!(kept("127.0.0.1 localhost\n"), "");
     }
