@@ -122,7 +122,7 @@ fn normal(path: &str, change: &Change) -> Change {
         // A package knows when it was built.
         "/opt/repo/Packages" => text
             .lines()
-            .filter(|line| !line.starts_with("SHA256"))
+            .filter(|line| !line.starts_with("SHA256") && !line.starts_with("Size"))
             .collect(),
         _ if path.starts_with("/opt/repo/") => String::new(),
         // The words in which root is refused are ours, and to cloud-init the
