@@ -103,15 +103,16 @@ fn names(nodes: &[&str]) -> String {
 /// Returns what a command that only looks has to know of the providers: what a
 /// preview depends on. Opening them would already be more than looking.
 pub(crate) fn settings_to_look() -> Settings {
-    let capabilities = AVAILABLE.iter().map(|name| {
-        let capabilities = Capabilities {
-            recontextualise: true,
-            ..Capabilities::default()
-        };
-        ((*name).to_owned(), capabilities)
-    });
+    let sim = Capabilities {
+        recontextualise: true,
+        ..Capabilities::default()
+    };
+    let capabilities = BTreeMap::from([
+        (LOCAL.to_owned(), zenekar_provider_local::capabilities()),
+        (SIM.to_owned(), sim),
+    ]);
     Settings {
-        capabilities: capabilities.collect(),
+        capabilities,
         ..Settings::default()
     }
 }
