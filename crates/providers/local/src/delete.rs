@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use zenekar_base::{InfrastructureId, ResourceId};
 
+use crate::inside::trial;
 use crate::instances::{self, Found, UNFINISHED};
 use crate::layout::InfrastructurePaths;
 use crate::network;
@@ -162,7 +163,7 @@ pub(crate) fn remove_if_empty(
     let _ = fs::remove_dir(paths.instances());
     let _ = fs::remove_dir(paths.root());
     if instances::names(inner.layout.root())?.is_empty() {
-        skeleton::remove(inner.layout.root())?;
+        trial::remove_left(inner.layout.root())?;
         let _ = fs::remove_dir(inner.layout.root());
     }
     Ok(())

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::XattrFlags;
 
+use crate::lock::ProcessLock;
 use crate::{Isolation, LocalError};
 
 /// Directories at the top of the machine's root in which instances may write.
@@ -26,6 +27,7 @@ const NOT_COPIED: &[&str] = &["var/lib/dpkg/info"];
 /// Directories that begin empty: what the machine has there is of no use inside.
 const EMPTY: &[&str] = &[
     "var/cache/apt",
+    "var/cache/man",
     "var/lib/apt/lists",
     "var/lib/cloud",
     "var/log",
@@ -42,21 +44,33 @@ const DIRECTORIES_MAX: usize = 200_000;
 /// How deep directories are looked into.
 const DEPTH_MAX: usize = 64;
 
-/// Returns where the layer of a state directory is.
-pub(crate) fn directory(state: &Path) -> PathBuf {
-    state.join(".skeleton")
+/// Returns where what can be made again is kept, for instances below a directory.
+fn cache(local: &Path) -> PathBuf {
+    local.with_file_name("local-cache")
 }
 
-/// Sees to it that the layer is there. It is made once, and again after the
-/// machine's programs have changed.
-pub(crate) fn ensure(state: &Path) -> Result<PathBuf, LocalError> {
-    let target = directory(state);
+/// Returns where the layer is, for instances below a directory.
+pub(crate) fn directory(local: &Path) -> PathBuf {
+    cache(local).join("root")
+}
+
+/// Sees to it that the layer is there. It is made once, which takes some
+/// seconds, and again after the machine's programs have changed.
+pub(crate) fn ensure(local: &Path) -> Result<(), LocalError> {
+    let (target, cache) = (directory(local), cache(local));
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&cache)
+        .map_err(LocalError::file("make", &cache))?;
+    let lock_path = cache.join("lock");
+    let _lock = ProcessLock::take(&lock_path).map_err(LocalError::file("lock", &lock_path))?;
     let stamp = stamp();
-    let stamp_path = state.join(".skeleton.stamp");
+    let stamp_path = cache.join("stamp");
     if target.is_dir() && fs::read_to_string(&stamp_path).is_ok_and(|old| old == stamp) {
-        return Ok(target);
+        return Ok(());
     }
-    let new = state.join(format!(".skeleton.{}", std::process::id()));
+    let (new, old) = (cache.join("root.new"), cache.join("root.old"));
     remove_tree(&new)?;
     let mut builder = Builder {
         target: new.clone(),
@@ -67,28 +81,14 @@ pub(crate) fn ensure(state: &Path) -> Result<PathBuf, LocalError> {
         builder.copy_tree(Path::new(top), 0)?;
     }
     builder.accounts()?;
-    // Instances that run keep the old layer under its new name.
     if target.exists() {
-        let old = state.join(format!(".skeleton.old.{}", std::process::id()));
+        // Instances that run still look at it. What they have opened stays; with a
+        // machine whose programs were replaced under them, they cannot count on more.
+        remove_tree(&old)?;
         fs::rename(&target, &old).map_err(LocalError::file("replace", &target))?;
     }
     fs::rename(&new, &target).map_err(LocalError::file("make", &target))?;
-    fs::write(&stamp_path, stamp).map_err(LocalError::file("write", &stamp_path))?;
-    Ok(target)
-}
-
-/// Removes the layer, once nothing uses it.
-pub(crate) fn remove(state: &Path) -> Result<(), LocalError> {
-    let entries = match fs::read_dir(state) {
-        Ok(entries) => entries,
-        Err(_) => return Ok(()),
-    };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(".skeleton") {
-            remove_tree(&entry.path())?;
-        }
-    }
-    Ok(())
+    fs::write(&stamp_path, stamp).map_err(LocalError::file("write", &stamp_path))
 }
 
 /// Changes whenever packages were installed or accounts were changed.
@@ -171,10 +171,10 @@ impl Builder {
                 Permissions::from_mode(metadata.permissions().mode() & 0o777 | 0o600),
             )
             .map_err(LocalError::file("set the mode of", &path)),
-            // Secrets of the machine's root stay his; a lock that is empty can be made anew.
+            // Secrets of the machine's root stay his; locks and older versions can be made anew.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let _ = fs::remove_file(&path);
-                if metadata.len() == 0 {
+                if metadata.len() == 0 || path.to_string_lossy().ends_with('-') {
                     fs::write(&path, "").map_err(LocalError::file("make", &path))?;
                 }
                 Ok(())

@@ -120,15 +120,12 @@ impl Init {
         }
         let host_name = description.host_name();
         nix::unistd::sethostname(&host_name).map_err(LocalError::system("set the host name"))?;
-        let state = paths
-            .root()
-            .ancestors()
-            .nth(3)
-            .unwrap_or(paths.root())
-            .to_owned();
+        // `local`, the infrastructure, `instances`, the instance.
+        let local = paths.root().ancestors().nth(3).unwrap_or(paths.root());
+        let state = local.parent().unwrap_or(local);
         let skeleton = (description.isolation == Isolation::UserNamespaces)
-            .then(|| skeleton::directory(&state));
-        root::build(paths, skeleton.as_deref(), description.isolation, &state)?;
+            .then(|| skeleton::directory(local));
+        root::build(paths, skeleton.as_deref(), description.isolation, state)?;
         write_names(Path::new("/"), &host_name, &hosts)?;
         skeleton::prepare_packages(description.isolation)
     }

@@ -8,14 +8,16 @@ use std::process::{Command, ExitCode};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::unistd::Pid;
 
 use super::SELF;
 use crate::network;
-use crate::{Isolation, LocalError};
+use crate::{Isolation, LocalError, skeleton};
 
 /// What a trial prints that went well; anything else is why it did not.
 pub(crate) const SUCCESS: &str = "ok";
+
+/// How the names of directories for trials begin.
+const FILES: &str = ".try-";
 
 /// Runs as the role `try`: the arguments are the isolation and the directory for files.
 pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
@@ -33,7 +35,7 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     // Only children are in the new namespace of processes.
     let status = Command::new(SELF)
         .args(["__local", "try-mounts", isolation.name()])
-        .arg(directory)
+        .arg(directory.join(format!("{FILES}{}", std::process::id())))
         .status();
     match status {
         Ok(status) if status.success() => ExitCode::SUCCESS,
@@ -55,15 +57,14 @@ pub(crate) fn mounts_main(mut arguments: impl Iterator<Item = OsString>) -> Exit
     let isolation = arguments
         .next()
         .and_then(|text| text.to_str()?.parse::<Isolation>().ok());
-    let directory = arguments.next().map(PathBuf::from);
-    let (Some(isolation), Some(directory)) = (isolation, directory) else {
+    let own = arguments.next().map(PathBuf::from);
+    let (Some(isolation), Some(own)) = (isolation, own) else {
         return ExitCode::FAILURE;
     };
-    let own = directory.join(format!(".try-{}", Pid::this()));
-    let is_made = directory.is_dir() && fs::create_dir(&own).is_ok();
+    let is_made = fs::create_dir(&own).is_ok();
     let tried = try_mounts(isolation, is_made.then_some(own.as_path()));
     if is_made {
-        let _ = crate::skeleton::remove_tree(&own);
+        let _ = skeleton::remove_tree(&own);
     }
     match tried {
         Ok(()) => {
@@ -81,17 +82,21 @@ fn try_mounts(isolation: Isolation, disk: Option<&Path>) -> Result<(), LocalErro
     let all = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, all, None::<&str>)
         .map_err(LocalError::system("keep mounts from the machine"))?;
-    let place = Path::new("/tmp");
-    mount(
-        Some("zenekar"),
-        place,
-        Some("tmpfs"),
-        MsFlags::empty(),
-        None::<&str>,
-    )
-    .map_err(LocalError::system("mount memory"))?;
-    // Files go where those of instances would go, unless that is below what was just covered.
-    let base = disk.filter(|disk| disk.is_dir()).unwrap_or(place);
+    // Files go where those of instances would go; before there is such a place, into memory.
+    let base = if let Some(disk) = disk {
+        disk
+    } else {
+        let place = Path::new("/tmp");
+        mount(
+            Some("zenekar"),
+            place,
+            Some("tmpfs"),
+            MsFlags::empty(),
+            None::<&str>,
+        )
+        .map_err(LocalError::system("mount memory"))?;
+        place
+    };
     let path = |name: &str| -> Result<PathBuf, LocalError> {
         let path = base.join(name);
         fs::create_dir(&path).map_err(LocalError::file("make", &path))?;
@@ -125,5 +130,15 @@ fn try_mounts(isolation: Isolation, disk: Option<&Path>) -> Result<(), LocalErro
     )
     .map_err(LocalError::system("mount `/proc`"))?;
     let _ = nix::mount::umount2(&processes, nix::mount::MntFlags::MNT_DETACH);
+    Ok(())
+}
+
+/// Removes what trials left that were cut off.
+pub(crate) fn remove_left(directory: &Path) -> Result<(), LocalError> {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(FILES) {
+            skeleton::remove_tree(&entry.path())?;
+        }
+    }
     Ok(())
 }
