@@ -25,7 +25,7 @@ use crate::{Isolation, LocalError, skeleton};
 
 /// How long an instance may take until its processes run; a loaded machine
 /// with slow disks needs some seconds.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_mins(1);
 
 /// The longest first line of a shim.
 const GREETING_BYTES_MAX: usize = 16 * 1024;

@@ -1,5 +1,6 @@
 //! The instances of an infrastructure as their directories show them.
 
+use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -152,12 +153,13 @@ pub(crate) fn hosts(all: &[Found]) -> String {
             name.clone(),
         )
     });
-    rows.iter()
-        .map(|(description, name)| {
-            let node = state::host_name(description.node());
-            format!("{}\t{name} {node}\n", description.address)
-        })
-        .collect()
+    let mut text = String::new();
+    for (description, name) in rows {
+        let node = state::host_name(description.node());
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "{}\t{name} {node}", description.address);
+    }
+    text
 }
 
 /// Tells all living instances the names of all nodes.

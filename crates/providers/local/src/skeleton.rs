@@ -93,7 +93,7 @@ pub(crate) fn ensure(local: &Path) -> Result<(), LocalError> {
 
 /// Changes whenever packages were installed or accounts were changed.
 fn stamp() -> String {
-    [
+    let times: Vec<String> = [
         "/var/lib/dpkg/status",
         "/etc/passwd",
         "/usr/bin",
@@ -102,8 +102,9 @@ fn stamp() -> String {
     ]
     .iter()
     .filter_map(|path| fs::metadata(path).ok())
-    .map(|metadata| format!("{}.{} ", metadata.mtime(), metadata.mtime_nsec()))
-    .collect()
+    .map(|metadata| format!("{}.{}", metadata.mtime(), metadata.mtime_nsec()))
+    .collect();
+    times.join(" ")
 }
 
 struct Builder {
@@ -191,13 +192,13 @@ impl Builder {
         ] {
             let path = self.target.join(secrets);
             let text = fs::read_to_string(self.target.join(names)).unwrap_or_default();
-            let lines: String = text
+            let lines: Vec<String> = text
                 .lines()
                 .filter_map(|line| line.split(':').next())
                 .filter(|name| !name.is_empty())
                 .map(|name| format!("{name}{rest}\n"))
                 .collect();
-            fs::write(&path, lines).map_err(LocalError::file("make", &path))?;
+            fs::write(&path, lines.concat()).map_err(LocalError::file("make", &path))?;
             fs::set_permissions(&path, Permissions::from_mode(0o600))
                 .map_err(LocalError::file("set the mode of", &path))?;
         }

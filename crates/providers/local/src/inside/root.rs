@@ -381,15 +381,12 @@ fn unescaped(text: &str) -> String {
     while let Some(at) = rest.find('\\') {
         result.push_str(&rest[..at]);
         let code = rest.get(at + 1..at + 4);
-        match code.and_then(|code| u8::from_str_radix(code, 8).ok()) {
-            Some(byte) => {
-                result.push(char::from(byte));
-                rest = &rest[at + 4..];
-            }
-            None => {
-                result.push('\\');
-                rest = &rest[at + 1..];
-            }
+        if let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 8).ok()) {
+            result.push(char::from(byte));
+            rest = &rest[at + 4..];
+        } else {
+            result.push('\\');
+            rest = &rest[at + 1..];
         }
     }
     result.push_str(rest);
