@@ -1,9 +1,10 @@
 //! Cloud-config text to values.
 
 use zenekar_base::Value;
-use zenekar_diagnostics::{Diagnostic, SourceMap, codes::document as codes};
+use zenekar_diagnostics::{Diagnostic, SourceMap, Span, codes::document as codes};
 use zenekar_document::{Entry, Kind, Limits, Style, View, load_text_last_counts, plain_value};
 
+use crate::decode;
 use crate::limits;
 use crate::scalar;
 
@@ -36,6 +37,14 @@ pub(crate) fn read(name: &str, content: &[u8]) -> Result<Config, String> {
     let mut remarks = Vec::new();
     for diagnostic in &loaded.diagnostics {
         if !diagnostic.is_error() || diagnostic.code.id == codes::EMPTY_DOCUMENT.id {
+            continue;
+        }
+        // Bytes that are no proper base64: Python skips what is no letter of it.
+        if diagnostic.code.id == codes::TAG_MISMATCH.id
+            && diagnostic.message.contains("`!!binary`")
+            && let Some(label) = &diagnostic.primary
+            && lenient_binary(label.span, &sources).is_some()
+        {
             continue;
         }
         let line = one_line(diagnostic, &sources);
@@ -88,9 +97,26 @@ fn value_of(view: View<'_>, sources: &SourceMap) -> Value {
             };
             Value::Map(view.entries().map(entry_of).collect())
         }
+        // All other values that cannot be read were told as mistakes.
+        Kind::Invalid => {
+            lenient_binary(view.definition_span(), sources).map_or(Value::Null, Value::Bytes)
+        }
         _ if view.scalar_style() == Style::Plain => plain_scalar(view, sources),
         _ => view.to_value(),
     }
+}
+
+/// Decodes the text of a scalar as base64, whatever else is in it.
+fn lenient_binary(span: Span, sources: &SourceMap) -> Option<Vec<u8>> {
+    let written = sources
+        .text(span.file)
+        .get(span.start as usize..span.end as usize)?;
+    let content = match written.split_once('\n') {
+        // The first line of a block of text is its header.
+        Some((header, content)) if header.starts_with(['|', '>']) => content,
+        _ => written,
+    };
+    decode::base64_lenient(content.as_bytes()).ok()
 }
 
 fn plain_scalar(view: View<'_>, sources: &SourceMap) -> Value {
@@ -174,5 +200,68 @@ mod tests {
             "line 2: not UTF-8"
         );
         assert_eq!(read("test", b"# nothing\n").unwrap().value, Value::Null);
+    }
+
+    /// Prints the values of the files named as arguments as JSON, one a line.
+    const PYTHON: &str = r#"
+import sys, json, yaml
+for path in sys.argv[1:]:
+    try:
+        value = yaml.safe_load(open(path).read())
+        print(json.dumps(value, default=str, sort_keys=True))
+    except Exception as cause:
+        print("null" if "safe_load" in str(cause) else '"error"')
+"#;
+
+    fn json(value: &Value) -> serde_json::Value {
+        match value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(truth) => (*truth).into(),
+            Value::Int(number) => i64::try_from(*number).unwrap().into(),
+            Value::Float(number) => number.0.into(),
+            Value::String(text) | Value::Date(text) => text.as_str().into(),
+            Value::Bytes(bytes) => format!("b'{}'", bytes.escape_ascii()).into(),
+            Value::List(items) => items.iter().map(json).collect(),
+            Value::Map(entries) => serde_json::Value::Object(
+                entries
+                    .iter()
+                    .map(|(key, value)| (key.clone(), json(value)))
+                    .collect(),
+            ),
+        }
+    }
+
+    #[test]
+    fn the_examples_of_cloud_init_are_read_as_python_reads_them() {
+        let Ok(folder) = std::fs::read_dir("/usr/share/doc/cloud-init/examples") else {
+            return;
+        };
+        let mut paths: Vec<_> = folder
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| {
+                std::fs::read(path).is_ok_and(|content| content.starts_with(b"#cloud-config\n"))
+            })
+            .collect();
+        paths.sort();
+        let output = std::process::Command::new("/usr/bin/python3")
+            .args(["-c", PYTHON])
+            .args(&paths)
+            .output();
+        let Ok(output) = output else { return };
+        if !output.status.success() {
+            return;
+        }
+        let answers = String::from_utf8(output.stdout).unwrap();
+        for (path, answer) in paths.iter().zip(answers.lines()) {
+            let expected: serde_json::Value = serde_json::from_str(answer).unwrap();
+            let found = match read("example", &std::fs::read(path).unwrap()) {
+                Ok(config) => json(&config.value),
+                Err(message) => {
+                    assert_eq!(expected, "error", "{}: {message}", path.display());
+                    continue;
+                }
+            };
+            assert_eq!(found, expected, "{}", path.display());
+        }
     }
 }
