@@ -385,7 +385,7 @@ impl Engine {
             return;
         }
         let broken = instance.breakage.is_some();
-        let phase = instance.phase;
+        let (phase, provider) = (instance.phase, instance.provider);
         if !matches!(phase, Phase::Checking | Phase::Ready | Phase::Unready) {
             return;
         }
@@ -430,7 +430,11 @@ impl Engine {
                 starting_pause
             },
         );
-        if phase == Phase::Ready && progress.probe_failures > PROBE_FAILURES_TOLERATED {
+        let failures = progress.probe_failures;
+        if let (Phase::Ready, 1, Some(provider)) = (phase, failures, provider) {
+            self.observe_after_failed_probe(provider);
+        }
+        if phase == Phase::Ready && failures > PROBE_FAILURES_TOLERATED {
             self.record(Record::Unready {
                 instance: key,
                 detail: finding,

@@ -76,6 +76,19 @@ impl Engine {
         }
     }
 
+    /// Looks at everything of a provider because a check of one of its
+    /// instances failed: if the resource broke down or is gone, the provider
+    /// knows, and nobody has to wait for more checks to fail. Many failures at
+    /// once, or a flapping instance, cost one look in each interval.
+    pub(crate) fn observe_after_failed_probe(&mut self, provider: ProviderIndex) {
+        let progress = &mut self.providers[provider.index()];
+        let at = self
+            .now
+            .max(progress.observed_all_at + OBSERVE_CONFIRM_INTERVAL);
+        progress.observed_all_at = progress.observed_all_at.min(at - OBSERVE_STEADY_INTERVAL);
+        self.schedule_observe(provider, at);
+    }
+
     /// Looks at a provider: at everything if something is unknown or it is
     /// time for it, else only at what is about to change.
     pub(crate) fn observe(&mut self, provider: ProviderIndex) {
