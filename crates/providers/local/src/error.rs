@@ -87,8 +87,9 @@ impl LocalError {
                 io::ErrorKind::StorageFull
                 | io::ErrorKind::QuotaExceeded
                 | io::ErrorKind::OutOfMemory => ErrorClass::Capacity,
+                // No other credentials would help: there are none.
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    ErrorClass::Auth
+                    ErrorClass::Invalid
                 }
                 _ => ErrorClass::Retryable,
             },

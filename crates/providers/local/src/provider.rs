@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use zenekar_base::{
     Capabilities, InfrastructureId, Millis, ProbeResult, ProbeSpec, ProviderError, ResourceId,
     ResourceState, ResourceView, Token, Value,
@@ -204,19 +203,18 @@ impl Inner {
         ask(&found, &Question::Contextualise).map(|_| ())
     }
 
-    fn probe(
+    /// Looks at an instance before it is checked; returns what is wrong already.
+    fn prepare_probe(
         &self,
         id: &InfrastructureId,
         resource: &ResourceId,
         spec: &ProbeSpec,
-        runtime: &Handle,
-    ) -> Result<ProbeResult, LocalError> {
+    ) -> Result<(Found, Option<String>), LocalError> {
         let found = self.find(id, resource)?;
         let view = found.view(&Table::read(), false);
         if view.state != ResourceState::Running {
-            return Ok(ProbeResult::Unhealthy(
-                view.detail.unwrap_or_else(|| "it does not run".to_owned()),
-            ));
+            let why = view.detail.unwrap_or_else(|| "it does not run".to_owned());
+            return Ok((found, Some(why)));
         }
         let has_services =
             !spec.ports.is_empty() || !spec.urls.is_empty() || !spec.mysql_databases.is_empty();
@@ -224,15 +222,10 @@ impl Inner {
             .status
             .as_ref()
             .is_some_and(|status| status.contextualised.is_some());
-        if !has_services && !is_contextualised {
-            // Nothing else would tell that it has become what it is for.
-            return Ok(ProbeResult::Unhealthy(
-                "its contextualisation is not done yet".to_owned(),
-            ));
-        }
-        let address = found.description.address.to_string();
-        let network = ShimNetwork { found: &found };
-        Ok(runtime.block_on(zenekar_probe::check(&network, &address, spec)))
+        // Nothing else would tell that it has become what it is for.
+        let trouble = (!has_services && !is_contextualised)
+            .then(|| "its contextualisation is not done yet".to_owned());
+        Ok((found, trouble))
     }
 
     fn log(&self, id: &InfrastructureId, request: &LogRequest) -> Result<LogChunk, LocalError> {
@@ -435,8 +428,19 @@ impl Provider for LocalProvider {
         resource: ResourceId,
         spec: ProbeSpec,
     ) -> Call<'_, ProbeResult> {
-        // The checks wait for sockets, which the runtime that calls looks after.
-        self.call(move |inner| inner.probe(&infrastructure, &resource, &spec, &Handle::current()))
+        Box::pin(async move {
+            let looked_for = spec.clone();
+            let (found, trouble) = self
+                .call(move |inner| inner.prepare_probe(&infrastructure, &resource, &looked_for))
+                .await?;
+            if let Some(trouble) = trouble {
+                return Ok(ProbeResult::Unhealthy(trouble));
+            }
+            let address = found.description.address.to_string();
+            // A shim that runs makes a socket in microseconds, so that this may wait for it.
+            let network = ShimNetwork { found: &found };
+            Ok(zenekar_probe::check(&network, &address, &spec).await)
+        })
     }
 
     fn log(&self, infrastructure: InfrastructureId, request: LogRequest) -> Call<'_, LogChunk> {

@@ -17,6 +17,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
+use zenekar_agent::{HOSTS_BEGIN, HOSTS_END};
+
 use super::root;
 use super::service::{Place, Running, start_command};
 use crate::control::Link;
@@ -26,10 +28,6 @@ use crate::processes;
 use crate::skeleton;
 use crate::state::{self, Contextualisation, Description, FromInit, ToInit};
 use crate::{Isolation, LocalError};
-
-/// The lines of `/etc/hosts` between these belong to us; all others stay as they are.
-const HOSTS_BEGIN: &str = "# begin: nodes of this infrastructure";
-const HOSTS_END: &str = "# end: nodes of this infrastructure";
 
 /// Runs as the role `init`: the argument is the instance's directory, and
 /// standard input is the connection to the shim.
