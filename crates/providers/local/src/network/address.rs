@@ -34,10 +34,10 @@ impl Subnet {
     pub(crate) const PREFIX: u8 = 22;
 
     /// The number of the gateway, through which instances reach the world.
-    const GATEWAY: u32 = 1;
+    pub(crate) const GATEWAY: u16 = 1;
 
     /// The number of the machine itself, where it has an end in the network.
-    const MACHINE: u32 = 2;
+    pub(crate) const MACHINE: u16 = 2;
 
     /// The number of the first instance.
     pub(crate) const INSTANCE_FIRST: u16 = 3;
@@ -57,11 +57,11 @@ impl Subnet {
     }
 
     pub(crate) fn gateway(self) -> Ipv4Addr {
-        Ipv4Addr::from(self.first + Self::GATEWAY)
+        Ipv4Addr::from(self.first + u32::from(Self::GATEWAY))
     }
 
     pub(crate) fn machine(self) -> Ipv4Addr {
-        Ipv4Addr::from(self.first + Self::MACHINE)
+        Ipv4Addr::from(self.first + u32::from(Self::MACHINE))
     }
 
     /// Returns the address of an instance; none if the number is no instance's.

@@ -17,10 +17,23 @@ use crate::LocalError;
 /// The size of packets in the network: that of most networks, so that instances meet no surprise.
 pub(crate) const MTU: u32 = 1500;
 
+/// A link's hardware address.
+pub(crate) type Hardware = [u8; 6];
+
+/// Returns the hardware address of a host of the network. It follows from the
+/// host's number: whoever spoke to an earlier holder of an address remembers
+/// its hardware address for up to a minute, and must not speak to nobody.
+pub(crate) const fn hardware(number: u16) -> Hardware {
+    let [high, low] = number.to_be_bytes();
+    // The first byte says that the address was given locally, to one host.
+    [0x02, b'z', b'k', 0, high, low]
+}
+
 /// The other end of a new pair of links.
 #[derive(Clone, Copy)]
 pub(crate) struct Peer<'a> {
     pub(crate) name: &'a str,
+    pub(crate) hardware: Hardware,
     pub(crate) place: Place<'a>,
 }
 
@@ -63,7 +76,7 @@ impl Links {
     }
 
     /// Makes a bridge that is up.
-    pub(crate) fn add_bridge(&self, name: &str, hardware: [u8; 6]) -> Result<(), LocalError> {
+    pub(crate) fn add_bridge(&self, name: &str, hardware: Hardware) -> Result<(), LocalError> {
         self.runtime
             .block_on(
                 self.handle
@@ -147,6 +160,7 @@ impl Links {
 fn peer_message(peer: Peer<'_>) -> LinkMessage {
     let builder = LinkMessageBuilder::<LinkUnspec>::new()
         .name(peer.name)
+        .address(peer.hardware.to_vec())
         .mtu(MTU);
     match peer.place {
         Place::Process(process) => builder.append_extra_attribute(LinkAttribute::NetNsPid(process)),

@@ -295,6 +295,7 @@ pub(crate) fn attach(process: Pid, number: u16) -> Result<(), LocalError> {
     let place = Place::Process(process.as_raw().unsigned_abs());
     let peer = Peer {
         name: INSTANCE_LINK,
+        hardware: links::hardware(number),
         place,
     };
     links.add_pair(&name, Some(switch::BRIDGE), peer)

@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::address::{Subnet, parse_routes};
-use super::links::{self, Links, Peer, Place};
+use super::links::{self, Links, Peer, Place, hardware};
 use super::role::{self, Presence};
 use super::{Description, namespaces};
 use crate::control;
@@ -30,10 +30,6 @@ use crate::{Isolation, LocalError};
 
 /// The bridge that all instances are connected to.
 pub(super) const BRIDGE: &str = "zenekar0";
-
-/// The bridge's hardware address: always the same, as a bridge without one of
-/// its own changes it whenever an instance comes.
-const BRIDGE_HARDWARE: [u8; 6] = [0x02, b'z', b'k', 0, 0, 1];
 
 /// The bridge's end of the pair that leads to the machine itself.
 const MACHINE_PORT: &str = "machine0";
@@ -125,7 +121,7 @@ fn set_up(subnet: Subnet) -> Result<(), LocalError> {
     let links = Links::open()?;
     links.up("lo")?;
     if !links::exists(BRIDGE) {
-        links.add_bridge(BRIDGE, BRIDGE_HARDWARE)?;
+        links.add_bridge(BRIDGE, hardware(Subnet::GATEWAY))?;
     }
     links.add_address(BRIDGE, subnet.gateway(), Subnet::PREFIX)
 }
@@ -142,6 +138,7 @@ fn connect_machine(link: &str, subnet: Subnet, machine: &File) -> Result<(), Loc
         removed?;
         let peer = Peer {
             name: link,
+            hardware: hardware(Subnet::MACHINE),
             place: Place::Namespace(machine.as_fd()),
         };
         links.add_pair(MACHINE_PORT, Some(BRIDGE), peer)?;

@@ -453,6 +453,24 @@ fn instances_reach_each_other_and_nobody_elses() {
 }
 
 #[test]
+fn an_address_that_another_instance_takes_over_is_reached_at_once() {
+    on_machines(|machine| {
+        if machine.user.is_some() {
+            return; // Nothing of an ordinary user's machine is in the network.
+        }
+        let network = machine.infrastructure("one");
+        let server = network.ensure(&[]).instance(3);
+        for _ in 0..3 {
+            let mut serving = network.instance(3, &format!("serve {server}:7000"));
+            assert_eq!(serving.word(), "listening");
+            // Whoever remembered another hardware address would speak to nobody for many seconds.
+            let address = SocketAddr::from((server, 7000));
+            TcpStream::connect_timeout(&address, Duration::from_secs(3)).expect("a direct way");
+        }
+    });
+}
+
+#[test]
 fn other_networks_are_reached_and_the_machines_own_services_are_not() {
     on_machines(|machine| {
         let infrastructure = machine.infrastructure("one");
