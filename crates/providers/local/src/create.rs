@@ -12,7 +12,7 @@ use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use zenekar_base::{ResourceId, Value};
+use zenekar_base::{Fingerprint, ResourceId, Value};
 use zenekar_provider::CreateRequest;
 
 use crate::delete::remove_instance;
@@ -52,6 +52,8 @@ pub(crate) fn create(inner: &Inner, request: &CreateRequest) -> Result<Found, Lo
         if let Some(found) = Found::read(&infrastructure, &resource)? {
             remove_instance(&found)?;
         }
+        drop(starting);
+        inner.tidy(&infrastructure)?;
         return Err(error);
     }
     drop(starting);
@@ -91,6 +93,7 @@ fn describe(
         infrastructure: request.infrastructure.clone(),
         instance: request.instance.clone(),
         token: request.token.clone(),
+        mark: Fingerprint::of_text(&paths.root().to_string_lossy()).to_string(),
         name: request.name.clone(),
         isolation,
         address: free_address(inner, &all, subnet, infrastructure)?,
@@ -203,6 +206,8 @@ fn start(
         .arg(paths.root())
         .arg(switch.to_string())
         .current_dir("/")
+        // Whatever secrets the user's environment holds are none of the instance's.
+        .env_clear()
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -65,9 +65,9 @@ pub(crate) fn remove_instance(found: &Found) -> Result<(), LocalError> {
 fn end_processes(found: &Found) -> Result<(), LocalError> {
     let lock_path = found.paths.lock();
     let holder = || lock::holder(&lock_path).map_err(LocalError::file("read", &lock_path));
-    let token = &found.description.token;
+    let mark = &found.description.mark;
     if let Some(shim) = holder()? {
-        limits::thaw(token);
+        limits::thaw(mark);
         let failed = || LocalError::system(format!("end `{}`", found.description.name));
         processes::signal(shim.as_raw(), Signal::SIGTERM).map_err(failed())?;
         processes::signal(shim.as_raw(), Signal::SIGCONT).map_err(failed())?;
@@ -86,7 +86,7 @@ fn end_processes(found: &Found) -> Result<(), LocalError> {
     if found.description.isolation == Isolation::Plain {
         end_marked(&found.description);
     }
-    processes::wait_until(KILL_PATIENCE, || limits::remove(token));
+    processes::wait_until(KILL_PATIENCE, || limits::remove(mark));
     Ok(())
 }
 
@@ -97,9 +97,10 @@ fn end_init(found: &Found) {
     let is_ours = || {
         // The pid may be another process's by now.
         fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
-            let directory = found.paths.root().to_string_lossy().into_owned();
+            // The directory may have been named in another way when it was started.
+            let end = format!("/{}", found.resource);
             line.split(|byte| *byte == 0)
-                .any(|argument| argument == directory.as_bytes())
+                .any(|argument| argument.ends_with(end.as_bytes()))
         }) && processes::is_alive(pid)
     };
     if is_ours() {

@@ -98,7 +98,7 @@ impl Found {
         if !self.paths.files().is_dir() {
             return broken("its directory is gone");
         }
-        if limits::is_frozen(&self.description.token) {
+        if limits::is_frozen(&self.description.mark) {
             return (ResourceState::Stopped, Some("it is frozen".to_owned()));
         }
         // Somebody who stops a program at a terminal goes on with it there.

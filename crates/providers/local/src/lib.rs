@@ -42,6 +42,8 @@ pub struct LocalSettings {
     pub executable: PathBuf,
     /// The isolation that instances need at least; none takes the best there is.
     pub isolation: Option<Isolation>,
+    /// The isolation that instances get at most; none takes the best there is.
+    pub isolation_max: Option<Isolation>,
 }
 
 /// Runs one of the hidden roles that instances consist of, if the arguments

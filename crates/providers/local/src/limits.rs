@@ -7,8 +7,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use zenekar_base::Token;
-
 use crate::state::Limits;
 
 /// Where the kernel shows control groups.
@@ -49,9 +47,9 @@ fn version() -> Option<Version> {
 }
 
 /// Returns the groups that an instance has or would have.
-fn groups(token: &Token) -> Vec<(&'static str, PathBuf)> {
+fn groups(mark: &str) -> Vec<(&'static str, PathBuf)> {
     let root = Path::new(ROOT);
-    let group = Path::new(PARENT).join(token.as_str());
+    let group = Path::new(PARENT).join(mark);
     match version() {
         None => Vec::new(),
         Some(Version::Two) => vec![("", root.join(group))],
@@ -66,9 +64,9 @@ fn groups(token: &Token) -> Vec<(&'static str, PathBuf)> {
 
 /// Puts a process, and what it starts from now on, under limits. Returns which
 /// of the wanted limits the machine does not enforce.
-pub(crate) fn apply(token: &Token, limits: Limits, pid: u32) -> Vec<&'static str> {
+pub(crate) fn apply(mark: &str, limits: Limits, pid: u32) -> Vec<&'static str> {
     let mut enforced = Vec::new();
-    for (controller, group) in groups(token) {
+    for (controller, group) in groups(mark) {
         if make(&group).is_err() {
             continue;
         }
@@ -131,15 +129,15 @@ fn settings(controller: &str, limits: Limits) -> Vec<(&'static str, String, &'st
 }
 
 /// Puts this process into the groups of an instance, as far as there are any.
-pub(crate) fn join(token: &Token) {
-    for (_, group) in groups(token) {
+pub(crate) fn join(mark: &str) {
+    for (_, group) in groups(mark) {
         let _ = fs::write(group.join("cgroup.procs"), std::process::id().to_string());
     }
 }
 
 /// Says whether somebody has frozen the instance.
-pub(crate) fn is_frozen(token: &Token) -> bool {
-    groups(token).iter().any(|(controller, group)| {
+pub(crate) fn is_frozen(mark: &str) -> bool {
+    groups(mark).iter().any(|(controller, group)| {
         let (file, word) = match *controller {
             "freezer" => ("freezer.state", "FROZEN"),
             "" => ("cgroup.freeze", "1"),
@@ -150,8 +148,8 @@ pub(crate) fn is_frozen(token: &Token) -> bool {
 }
 
 /// Lets a frozen instance go on, so that it can end.
-pub(crate) fn thaw(token: &Token) {
-    for (controller, group) in groups(token) {
+pub(crate) fn thaw(mark: &str) {
+    for (controller, group) in groups(mark) {
         let _ = match controller {
             "freezer" => fs::write(group.join("freezer.state"), "THAWED"),
             "" => fs::write(group.join("cgroup.freeze"), "0"),
@@ -161,8 +159,8 @@ pub(crate) fn thaw(token: &Token) {
 }
 
 /// Removes the groups of an instance that has ended. Returns whether none is left.
-pub(crate) fn remove(token: &Token) -> bool {
-    let groups = groups(token);
+pub(crate) fn remove(mark: &str) -> bool {
+    let groups = groups(mark);
     for (_, group) in &groups {
         let _ = fs::remove_dir(group);
         // The folder of all groups goes with the last one; a full one stays.

@@ -133,6 +133,15 @@ impl Inner {
         check(required, Some(self.isolation), &self.refusals)
     }
 
+    /// Removes what an infrastructure without instances has left.
+    pub(crate) fn tidy(&self, paths: &InfrastructurePaths) -> Result<(), LocalError> {
+        let _turn = self.turn();
+        if self.is_starting_any() {
+            return Ok(());
+        }
+        delete::remove_if_empty(self, paths)
+    }
+
     /// Tells all instances the names of all nodes, one change after the other.
     pub(crate) fn tell_names(&self, paths: &InfrastructurePaths) -> Result<(), LocalError> {
         let _turn = self.turn();
@@ -347,12 +356,15 @@ impl Network for ShimNetwork<'_> {
 impl LocalProvider {
     /// Finds out which isolation the machine grants, and refuses less than what is required.
     pub fn open(settings: LocalSettings) -> Result<Self, LocalError> {
-        let (best, refusals) = best(&settings.executable, &settings.directory);
+        // Processes of instances start in another directory.
+        let directory = std::path::absolute(&settings.directory)
+            .map_err(LocalError::file("find", &settings.directory))?;
+        let (best, refusals) = best(&settings.executable, &directory);
         let required = settings.isolation.unwrap_or(Isolation::Plain);
         let isolation = check(required, best, &refusals)?;
         Ok(Self {
             inner: Arc::new(Inner {
-                layout: Layout::new(settings.directory),
+                layout: Layout::new(directory),
                 executable: settings.executable,
                 isolation,
                 refusals,

@@ -139,7 +139,7 @@ impl Shim {
     fn bring_up(&mut self) -> Result<(), LocalError> {
         self.expect(|message| matches!(message, FromInit::Separated))?;
         let missing = limits::apply(
-            &self.description.token,
+            &self.description.mark,
             self.description.limits,
             self.init.id(),
         );
@@ -298,7 +298,7 @@ impl Shim {
 
     /// Ends all processes of the instance; returns how its init ended.
     fn end_init(&mut self) -> String {
-        limits::thaw(&self.description.token);
+        limits::thaw(&self.description.mark);
         let before = self.init.try_wait().ok().flatten();
         let _ = self.init.kill();
         // With its init, the kernel ends all processes of the namespace, before this returns.
@@ -306,7 +306,7 @@ impl Shim {
         if self.description.isolation == Isolation::Plain {
             end_marked(&self.description);
         }
-        processes::wait_until(KILL_PATIENCE, || limits::remove(&self.description.token));
+        processes::wait_until(KILL_PATIENCE, || limits::remove(&self.description.mark));
         match before.or(status) {
             Some(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("its init ended with exit code {code}"),
@@ -320,7 +320,7 @@ impl Shim {
 
 /// Ends the processes of an instance that have no namespace of their own.
 pub(crate) fn end_marked(description: &Description) {
-    let variable = format!("{MARK}={}", description.instance);
+    let variable = format!("{MARK}={}", description.mark);
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     processes::wait_until(KILL_PATIENCE, || {
         let left: Vec<i32> = processes::with_environment(&variable)
@@ -354,7 +354,7 @@ fn start_init(
         .arg(paths.root())
         .env_clear()
         .env("PATH", crate::inside::service::SEARCH_PATH)
-        .env(MARK, description.instance.as_str())
+        .env(MARK, &description.mark)
         .current_dir("/")
         .process_group(0)
         .stdin(Stdio::from(OwnedFd::from(theirs)))

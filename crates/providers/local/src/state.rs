@@ -24,6 +24,9 @@ pub(crate) struct Description {
     pub(crate) infrastructure: InfrastructureId,
     pub(crate) instance: InstanceTag,
     pub(crate) token: Token,
+    /// Tells this instance's processes and groups from those of all others on
+    /// the machine, also from those of other state directories.
+    pub(crate) mark: String,
     /// The name for people: `spark-worker/3`.
     pub(crate) name: String,
     pub(crate) isolation: Isolation,

@@ -54,7 +54,7 @@ const ANSWER_BYTES_MAX: u64 = 4096;
 
 /// Finds out what the machine can offer to instances whose files are below `directory`.
 pub fn survey(directory: &Path) -> Survey {
-    let (isolation, refusals) = best(Path::new(crate::inside::SELF), directory);
+    let (isolation, refusals) = best(Path::new(crate::inside::SELF), directory, None);
     let facts = vec![
         isolation_fact(isolation, &refusals),
         limits_fact(isolation),
@@ -69,9 +69,14 @@ pub fn survey(directory: &Path) -> Survey {
 pub(crate) fn best(
     executable: &Path,
     directory: &Path,
+    most: Option<Isolation>,
 ) -> (Option<Isolation>, Vec<(Isolation, String)>) {
     let mut refusals = Vec::new();
     for isolation in Isolation::ALL.into_iter().rev() {
+        if let Some(most) = most.filter(|most| isolation > *most) {
+            refusals.push((isolation, format!("at most `{most}` is wanted")));
+            continue;
+        }
         match attempt(executable, directory, isolation) {
             Ok(()) => return (Some(isolation), refusals),
             Err(reason) => refusals.push((isolation, reason)),

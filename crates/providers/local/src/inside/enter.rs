@@ -42,7 +42,7 @@ fn run(
         .map_err(LocalError::file("read", &path))?
         .ok_or_else(|| LocalError::NotFound("the instance does not exist any more".to_owned()))?;
     let init = living_init(paths)?;
-    limits::join(&description.token);
+    limits::join(&description.mark);
     let root = if description.isolation == Isolation::Plain {
         paths.files()
     } else {
@@ -54,6 +54,7 @@ fn run(
         root,
         host_name: description.host_name(),
         instance_id: description.instance.to_string(),
+        mark: description.mark.clone(),
         address: description.address.to_string(),
     };
     // Interrupts are for the command, which has the terminal too; this process only waits for it.

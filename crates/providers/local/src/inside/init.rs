@@ -92,6 +92,7 @@ impl Init {
                 root,
                 host_name: description.host_name(),
                 instance_id: description.instance.to_string(),
+                mark: description.mark.clone(),
                 address: description.address.to_string(),
             },
             log,

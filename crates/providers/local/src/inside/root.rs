@@ -50,7 +50,7 @@ pub(crate) fn build(
     isolation: Isolation,
     state: &Path,
 ) -> Result<(), LocalError> {
-    let builder = Builder {
+    let mut builder = Builder {
         target: paths.mount_point(),
         files: paths.files(),
         work: paths.work(),
@@ -65,6 +65,8 @@ pub(crate) fn build(
         None::<&str>,
     )
     .map_err(LocalError::system("keep mounts from the machine"))?;
+    mount_tmpfs(&builder.target, "mode=755")?;
+    builder.choose_storage(paths)?;
     builder.top()?;
     builder.nested();
     builder.devices()?;
@@ -82,8 +84,26 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    /// Keeps the instance's files in memory if views cannot be kept where its
+    /// directory is: a view cannot lie over a view, as in most containers.
+    fn choose_storage(&mut self, paths: &InstancePaths) -> Result<(), LocalError> {
+        let trial = self.target.join(".trial");
+        make_directory(&trial, 0o755)?;
+        if self.overlay(Path::new("/usr"), &trial, ".trial").is_ok() {
+            let _ = umount2(&trial, MntFlags::MNT_DETACH);
+        } else {
+            let memory = paths.root().join("memory");
+            make_directory(&memory, 0o700)?;
+            mount_tmpfs(&memory, "mode=700")?;
+            self.files = memory.join("files");
+            self.work = memory.join("work");
+            make_directory(&self.files, 0o700)?;
+            make_directory(&self.work, 0o700)?;
+        }
+        fs::remove_dir(&trial).map_err(LocalError::file("remove", &trial))
+    }
+
     fn top(&self) -> Result<(), LocalError> {
-        mount_tmpfs(&self.target, "mode=755")?;
         for (name, mode) in OWN {
             let own = self.files.join(name);
             make_directory(&own, *mode)?;

@@ -34,6 +34,8 @@ pub(crate) struct Place {
     pub(crate) root: PathBuf,
     pub(crate) host_name: String,
     pub(crate) instance_id: String,
+    /// What its processes are marked with.
+    pub(crate) mark: String,
     /// The instance's address; services without a network of their own listen on it.
     pub(crate) address: String,
 }
@@ -50,7 +52,7 @@ impl Place {
             ("USER", "root".into()),
             ("ZENEKAR_ADDRESS", self.address.clone().into()),
             ("ZENEKAR_ISOLATION", self.isolation.name().into()),
-            (MARK, self.instance_id.clone().into()),
+            (MARK, self.mark.clone().into()),
         ];
         if self.isolation == Isolation::Plain {
             environment.push(("TMPDIR", self.root.join("tmp").into_os_string()));

@@ -62,7 +62,13 @@ pub(crate) fn mounts_main(mut arguments: impl Iterator<Item = OsString>) -> Exit
         return ExitCode::FAILURE;
     };
     let is_made = fs::create_dir(&own).is_ok();
-    let tried = try_mounts(isolation, is_made.then_some(own.as_path()));
+    let on_disk = is_made && try_mounts(isolation, Some(&own)).is_ok();
+    // Where the directory is itself on a view, instances keep their files in memory.
+    let tried = if on_disk {
+        Ok(())
+    } else {
+        try_mounts(isolation, None)
+    };
     if is_made {
         let _ = skeleton::remove_tree(&own);
     }

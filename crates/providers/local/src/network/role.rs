@@ -49,6 +49,7 @@ impl Start<'_> {
             .arg(self.directory)
             .args(&self.arguments)
             .current_dir("/")
+            .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
