@@ -19,6 +19,9 @@ use crate::place::Place;
 /// Instances on this very machine.
 pub(crate) const LOCAL: &str = "local";
 
+/// The variable that bounds the isolation of instances on this machine.
+const ISOLATION_MAX: &str = "ZENEKAR_ISOLATION_MAX";
+
 /// The simulated cloud.
 pub(crate) const SIM: &str = "sim";
 
@@ -226,6 +229,7 @@ pub(crate) fn open_local(
         directory: place.local_directory(),
         executable,
         isolation,
+        isolation_max: isolation_max()?,
     });
     let provider = opened.map_err(|error| {
         let failure = Failure::new(Exit::Provider, error.to_string());
@@ -235,6 +239,18 @@ pub(crate) fn open_local(
     })?;
     let isolation = provider.isolation();
     Ok((Arc::new(provider), isolation))
+}
+
+/// Reads the isolation that instances get at most: a hook to try, on any
+/// machine, what those with fewer rights get.
+fn isolation_max() -> Result<Option<Isolation>, Failure> {
+    let Some(text) = std::env::var_os(ISOLATION_MAX) else {
+        return Ok(None);
+    };
+    text.to_string_lossy()
+        .parse()
+        .map(Some)
+        .map_err(|error: String| Failure::usage(format!("`{ISOLATION_MAX}`: {error}")))
 }
 
 /// Opens one provider, to look into its instances.
