@@ -14,7 +14,7 @@ use zenekar_base::{
     Capabilities, InfrastructureId, Millis, ProbeResult, ProbeSpec, ProviderError, ResourceId,
     ResourceState, ResourceView, Token, Value,
 };
-use zenekar_probe::Network;
+use zenekar_probe::{HostNetwork, Network};
 use zenekar_provider::{
     Call, CreateRequest, Deleted, EnterCommand, EnterRequest, LogChunk, LogRequest, LogSource,
     ObserveScope, Provider, Reach, RecontextualiseRequest,
@@ -345,10 +345,16 @@ impl ShimNetwork<'_> {
 
 impl Network for ShimNetwork<'_> {
     fn tcp(&self) -> io::Result<socket2::Socket> {
+        if self.found.description.isolation == Isolation::Plain {
+            return HostNetwork.tcp();
+        }
         self.socket(SocketKind::Tcp)
     }
 
     fn icmp(&self) -> io::Result<socket2::Socket> {
+        if self.found.description.isolation == Isolation::Plain {
+            return HostNetwork.icmp();
+        }
         self.socket(SocketKind::Icmp)
     }
 }
@@ -359,7 +365,8 @@ impl LocalProvider {
         // Processes of instances start in another directory.
         let directory = std::path::absolute(&settings.directory)
             .map_err(LocalError::file("find", &settings.directory))?;
-        let (best, refusals) = best(&settings.executable, &directory);
+        let most = settings.isolation_max;
+        let (best, refusals) = best(&settings.executable, &directory, most);
         let required = settings.isolation.unwrap_or(Isolation::Plain);
         let isolation = check(required, best, &refusals)?;
         Ok(Self {
