@@ -1,6 +1,7 @@
 //! The registry of providers: the one place that knows which ones there are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use zenekar_base::Capabilities;
@@ -222,9 +223,8 @@ pub(crate) fn open_local(
     place: &Place,
     isolation: Option<Isolation>,
 ) -> Result<(Arc<dyn Provider>, Isolation), Failure> {
-    let executable = std::env::current_exe().map_err(|error| {
-        Failure::internal("cannot find this program's own file").because_of(Some(&error))
-    })?;
+    // The name stays right when the file is replaced or removed meanwhile.
+    let executable = PathBuf::from("/proc/self/exe");
     let opened = LocalProvider::open(LocalSettings {
         directory: place.local_directory(),
         executable,

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,6 +16,7 @@ use zenekar_base::{Fingerprint, ResourceId, Value};
 use zenekar_provider::CreateRequest;
 
 use crate::delete::remove_instance;
+use crate::inside::role;
 use crate::instances::{self, Found, UNFINISHED};
 use crate::layout::{InfrastructurePaths, InstancePaths};
 use crate::network::{self, Subnet};
@@ -201,8 +202,7 @@ fn start(
         role: "the instance",
         reason: format!("{reason} (`{}`)", description.name),
     };
-    let mut launcher = Command::new(&inner.executable)
-        .args(["__local", "launch"])
+    let mut launcher = role(&inner.executable, "launch")
         .arg(paths.root())
         .arg(switch.to_string())
         .current_dir("/")

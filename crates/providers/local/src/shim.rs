@@ -13,7 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ExitCode, Stdio};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -25,8 +25,8 @@ use zenekar_agent::Report;
 use zenekar_probe::{HostNetwork, Network};
 
 use crate::control::{self, Link};
-use crate::inside::SELF;
 use crate::inside::service::MARK;
+use crate::inside::{SELF, role};
 use crate::layout::InstancePaths;
 use crate::lock::ProcessLock;
 use crate::network;
@@ -349,8 +349,7 @@ fn start_init(
     let errors = console
         .try_clone()
         .map_err(LocalError::file("open", &console_path))?;
-    let init = Command::new(SELF)
-        .args(["__local", "init"])
+    let init = role(SELF, "init")
         .arg(paths.root())
         .env_clear()
         .env("PATH", crate::inside::service::SEARCH_PATH)

@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use nix::unistd::geteuid;
 use serde::Serialize;
 
-use crate::inside::{confine, trial};
+use crate::inside::{confine, role, trial};
 use crate::{Isolation, limits};
 
 /// How well the machine serves in one respect.
@@ -103,8 +103,8 @@ fn attempt(executable: &Path, directory: &Path, isolation: Isolation) -> Result<
         _ => {}
     }
     // Namespaces are tried in a process of their own: this one has threads, and would stay in them.
-    let child = Command::new(executable)
-        .args(["__local", "try", isolation.name()])
+    let child = role(executable, "try")
+        .arg(isolation.name())
         .arg(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

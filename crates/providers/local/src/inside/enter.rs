@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::SELF;
 use super::service::{NOT_RUNNABLE, Place};
+use super::{SELF, role};
 use crate::layout::InstancePaths;
 use crate::limits;
 use crate::processes;
@@ -63,7 +63,7 @@ fn run(
     mask.add(Signal::SIGQUIT);
     mask.thread_block()
         .map_err(LocalError::system("leave signals to the command"))?;
-    let mut command = Command::new(SELF);
+    let mut command = role(SELF, "run");
     command.env_clear();
     for name in ["TERM", "COLUMNS", "LINES"] {
         if let Some(value) = std::env::var_os(name) {
@@ -73,7 +73,7 @@ fn run(
     let status = command
         .envs(place.environment())
         .current_dir(place.root.join("root"))
-        .args(["__local", "run", place.isolation.name()])
+        .arg(place.isolation.name())
         .arg(&place.root)
         .args(arguments)
         .status()

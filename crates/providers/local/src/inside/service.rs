@@ -12,8 +12,8 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 use zenekar_agent::{Report, Target, contextualise};
 
-use super::SELF;
 use super::confine::confine;
+use super::{SELF, role};
 use crate::{Isolation, LocalError};
 
 /// Where programs are looked for inside.
@@ -98,8 +98,7 @@ impl Running {
             .map_err(failed())?;
         let report = memory_file("report").map_err(failed())?;
         let output = report.try_clone().map_err(failed())?;
-        let child = command(place)
-            .args(["__local", "agent"])
+        let child = command(place, "agent")
             .stdin(input)
             .stdout(output)
             .stderr(log.try_clone().map_err(failed())?)
@@ -150,8 +149,8 @@ pub(crate) fn start_command(
     arguments: &[String],
     environment: &[(String, String)],
 ) -> Result<i32, LocalError> {
-    let child = command(place)
-        .args(["__local", "run", place.isolation.name()])
+    let child = command(place, "run")
+        .arg(place.isolation.name())
         .arg(&place.root)
         .args(arguments)
         .envs(environment.iter().map(|(name, value)| (name, value)))
@@ -162,8 +161,8 @@ pub(crate) fn start_command(
 }
 
 /// Begins a command that runs this program inside.
-fn command(place: &Place) -> Command {
-    let mut command = Command::new(SELF);
+fn command(place: &Place, name: &str) -> Command {
+    let mut command = role(SELF, name);
     command
         .env_clear()
         .envs(place.environment())

@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use super::SELF;
+use super::{SELF, role};
 use crate::network;
 use crate::{Isolation, LocalError, skeleton};
 
@@ -33,8 +33,8 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     // Only children are in the new namespace of processes.
-    let status = Command::new(SELF)
-        .args(["__local", "try-mounts", isolation.name()])
+    let status = role(SELF, "try-mounts")
+        .arg(isolation.name())
         .arg(directory.join(format!("{FILES}{}", std::process::id())))
         .status();
     match status {

@@ -5,13 +5,14 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::inside::role;
 use crate::{LocalError, lock};
 
 /// How long a process may take until it is ready; a loaded machine takes a tenth of a second.
@@ -43,9 +44,7 @@ impl Start<'_> {
     /// Starts the process and waits until it says that it is ready; returns what it adds to that.
     pub(super) fn run(self) -> Result<String, LocalError> {
         let log = open_log(&self.log).map_err(LocalError::file("open", &self.log))?;
-        let mut child = Command::new(self.executable)
-            .arg("__local")
-            .arg(self.role)
+        let mut child = role(self.executable, self.role)
             .arg(self.directory)
             .args(&self.arguments)
             .current_dir("/")
