@@ -181,8 +181,10 @@ fn tell_outcome(work: &Work<'_>, engine: &Engine, outcome: &Outcome, took: &str,
 /// Says in one line what keeps instances on this machine apart.
 fn isolation_text(isolation: Isolation) -> String {
     let less = match isolation {
-        Isolation::Namespaces => return format!("isolation: `{isolation}`"),
-        Isolation::UserNamespaces => "limits are not enforced",
+        Isolation::Namespaces if zenekar_provider_local::enforces_limits() => {
+            return format!("isolation: `{isolation}`");
+        }
+        Isolation::Namespaces | Isolation::UserNamespaces => "limits are not enforced",
         Isolation::Plain => "instances share the machine's files, packages and network",
     };
     format!("isolation: `{isolation}`: {less}; `zenekar doctor` says what would give more")

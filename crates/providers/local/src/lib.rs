@@ -46,6 +46,11 @@ pub struct LocalSettings {
     pub isolation_max: Option<Isolation>,
 }
 
+/// Says whether this machine can enforce the limits of instances with [`Isolation::Namespaces`].
+pub fn enforces_limits() -> bool {
+    limits::are_writable().is_ok()
+}
+
 /// Runs one of the hidden roles that instances consist of, if the arguments
 /// (without the program's name) ask for one.
 ///
