@@ -1,3 +1,6 @@
 //! The provider's processes, started for real on this machine.
 
+mod bench;
+mod conformance;
+mod inside;
 mod network;

@@ -42,7 +42,7 @@ const TRANSFER_BYTES: usize = 20 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Names what an instance does: tests start themselves as the program of an instance.
-const GUEST: &str = "ZENEKAR_TEST_GUEST";
+pub(crate) const GUEST: &str = "ZENEKAR_TEST_GUEST";
 
 /// Runs a test on a machine of its own, once as root and once as an ordinary user.
 fn on_machines(test: fn(&Machine)) {
@@ -208,18 +208,15 @@ impl Infrastructure<'_> {
 
     /// Starts an instance that does something, and returns when it says the first word.
     fn instance(&self, number: u8, does: &str) -> Instance {
-        let mut process = self
-            .command("node")
+        let mut command = self.command("node");
+        command
             .arg(number.to_string())
             .arg(self.machine.directory.path().join("test"))
             .args(["--exact", "network::guest", "--ignored", "--nocapture"])
             .env(GUEST, does)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it runs");
-        let output = BufReader::new(process.stdout.take().expect("it is piped"));
-        Instance { process, output }
+            .stdout(Stdio::piped());
+        Instance::start(&mut command)
     }
 
     /// Returns what an instance says that does something and ends.
@@ -254,14 +251,21 @@ impl Drop for Infrastructure<'_> {
 }
 
 /// A process in the network, with an address.
-struct Instance {
+pub(crate) struct Instance {
     process: Child,
     output: BufReader<ChildStdout>,
 }
 
 impl Instance {
+    /// Starts a process that says something.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut process = command.spawn().expect("it runs");
+        let output = BufReader::new(process.stdout.take().expect("it is piped"));
+        Self { process, output }
+    }
+
     /// Returns the next thing that the instance says.
-    fn word(&mut self) -> String {
+    pub(crate) fn word(&mut self) -> String {
         let mut line = String::new();
         loop {
             line.clear();
