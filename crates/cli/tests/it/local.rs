@@ -15,7 +15,7 @@ use crate::sandbox::{Run, Sandbox, run};
 pub(crate) const NOBODY: u32 = 65534;
 
 /// A server that tells its host's name over HTTP, with what every Debian has.
-const SERVER: &str = r#"use IO::Socket::INET; use Sys::Hostname; my $s = IO::Socket::INET->new(LocalPort => 8080, Listen => 9, ReuseAddr => 1) or die $!; while (my $c = $s->accept) { while (<$c>) { last if /^\r?$/ } my $t = "hello from $ARGV[0]\n"; print $c "HTTP/1.0 200 OK\r\nContent-Length: ", length $t, "\r\n\r\n$t"; close $c }"#;
+pub(crate) const SERVER: &str = r#"use IO::Socket::INET; use Sys::Hostname; my $s = IO::Socket::INET->new(LocalPort => 8080, Listen => 9, ReuseAddr => 1) or die $!; while (my $c = $s->accept) { while (<$c>) { last if /^\r?$/ } my $t = "hello from $ARGV[0]\n"; print $c "HTTP/1.0 200 OK\r\nContent-Length: ", length $t, "\r\n\r\n$t"; close $c }"#;
 
 /// A sandbox whose infrastructures on this machine are taken down at its end.
 pub(crate) struct Machine {
@@ -90,12 +90,12 @@ impl Machine {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         run(self.command(arguments))
     }
 
     #[track_caller]
-    fn ok(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> Run {
         self.run(arguments).expect(0)
     }
 
@@ -139,9 +139,11 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        for infrastructure in ["pair", "other", "hello", "web-tier", "spark"] {
-            let down = self.run(&["down", infrastructure, "--yes", "--timeout", "60s"]);
-            if !matches!(down.code, Some(0 | 2)) {
+        let entries = std::fs::read_dir(self.sandbox.state().join("local"));
+        for entry in entries.into_iter().flatten().flatten() {
+            let infrastructure = entry.file_name().to_string_lossy().into_owned();
+            let down = self.run(&["down", &infrastructure, "--yes", "--timeout", "60s"]);
+            if down.code != Some(0) {
                 eprintln!("`{infrastructure}` is not down: {}", down.stderr);
             }
         }
