@@ -123,7 +123,15 @@ fn remove_directory(found: &Found) -> Result<(), LocalError> {
             remove(&entry.path())?;
         }
     }
-    remove(root)
+    // In one step, so that nobody finds a directory that nothing explains.
+    let remains = root.with_file_name(format!("{UNFINISHED}{}", found.resource));
+    remove(&remains)?;
+    match fs::rename(root, &remains) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(LocalError::file("remove", root)(error))
+        }
+        _ => remove(&remains),
+    }
 }
 
 /// Removes everything, also directories that their owner may not write.
@@ -155,7 +163,7 @@ pub(crate) fn remove_if_empty(
     inner: &Inner,
     paths: &InfrastructurePaths,
 ) -> Result<(), LocalError> {
-    if !paths.root().exists() || !Found::all(paths)?.is_empty() {
+    if !Found::all(paths)?.is_empty() {
         return Ok(());
     }
     network::stop(&paths.network())?;
@@ -170,8 +178,8 @@ pub(crate) fn remove_if_empty(
     Ok(())
 }
 
-/// Removes directories of instances that never came to exist, because
-/// whoever made them was interrupted.
+/// Removes directories of instances that do not exist, because whoever made or
+/// removed them was interrupted.
 pub(crate) fn remove_unfinished(
     inner: &Inner,
     paths: &InfrastructurePaths,
