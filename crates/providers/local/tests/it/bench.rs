@@ -324,7 +324,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// Returns the bench that this process was started for; an error if the isolation is not granted.
-    fn of_this_process() -> Option<Result<Self, String>> {
+    pub(crate) fn of_this_process() -> Option<Result<Self, String>> {
         let isolation: Isolation = std::env::var(ISOLATION).ok()?.parse().expect("a name");
         let directory = PathBuf::from(std::env::var_os(DIRECTORY).expect("it comes with it"));
         Some(match Self::open(isolation, directory) {
@@ -402,6 +402,21 @@ impl Bench {
     pub(crate) fn mark(&self, request: &CreateRequest) -> String {
         let path = self.instance_directory(request);
         Fingerprint::of_text(&path.to_string_lossy()).to_string()
+    }
+
+    /// Returns the processes of an instance, its shim included.
+    pub(crate) fn processes(&self, request: &CreateRequest) -> Vec<i32> {
+        let directory = self.instance_directory(request);
+        let directory = directory.to_str().expect("it is text").to_owned();
+        related(&[directory, self.mark(request)])
+    }
+
+    /// Returns all processes that belong to the place, without this one.
+    pub(crate) fn all_processes(&self) -> Vec<i32> {
+        let marks = fs::read_to_string(self.directory.join("marks")).unwrap_or_default();
+        let mut names: Vec<String> = marks.lines().map(str::to_owned).collect();
+        names.push(self.directory.to_str().expect("it is text").to_owned());
+        related(&names)
     }
 
     pub(crate) fn instance_directory(&self, request: &CreateRequest) -> PathBuf {

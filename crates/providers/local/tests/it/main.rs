@@ -1,6 +1,8 @@
 //! The provider's processes, started for real on this machine.
 
 mod bench;
+mod broken;
 mod conformance;
+mod crashes;
 mod inside;
 mod network;
