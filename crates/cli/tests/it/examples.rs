@@ -62,6 +62,11 @@ fn copy_tree(source: &Path, target: &Path) {
 
 /// Runs an example's smoke test, and compares what it says with what is expected.
 fn smoke(machine: &Machine, name: &str, deadline: &str) -> Run {
+    smoke_within(machine, name, deadline, None)
+}
+
+/// The same with no more than some isolation.
+fn smoke_within(machine: &Machine, name: &str, deadline: &str, most: Option<&str>) -> Run {
     let folder = copy(machine, name);
     let zenekar = machine.command(&[]);
     let script = folder.join("smoke").display().to_string();
@@ -70,6 +75,9 @@ fn smoke(machine: &Machine, name: &str, deadline: &str) -> Run {
     command
         .env("PATH", PATH)
         .env("ZENEKAR", zenekar.get_program());
+    if let Some(most) = most {
+        command.env("ZENEKAR_ISOLATION_MAX", most);
+    }
     let answer = run(command).expect(0);
     let expected = fs::read_to_string(folder.join("expected.txt")).expect("it is committed");
     assert_eq!(answer.stdout, expected, "{}", answer.stderr);
@@ -85,6 +93,10 @@ fn has_python() -> bool {
         eprintln!("skipped: there is no `python3` on this machine");
     }
     found
+}
+
+fn is_full_budget() -> bool {
+    std::env::var_os("ZENEKAR_TEST_BUDGET").is_some_and(|budget| budget == "full")
 }
 
 /// Says whether somebody learns from the answer who did the balancing.
@@ -145,8 +157,22 @@ fn the_web_tier_of_an_ordinary_user_loses_no_request() {
 }
 
 #[test]
+fn stand_ins_do_where_nothing_can_be_installed() {
+    let Some(machine) = Machine::of_ordinary_user().filter(|_| has_python()) else {
+        return;
+    };
+    let most = Some("plain");
+    smoke_within(&machine, "hello", DEADLINE, most);
+    if is_full_budget() {
+        tells_who_balanced(&smoke_within(&machine, "web-tier", DEADLINE, most));
+    } else {
+        eprintln!("skipped: the web tier of stand-ins; ZENEKAR_TEST_BUDGET=full includes it");
+    }
+}
+
+#[test]
 fn spark_computes_and_counts() {
-    if std::env::var_os("ZENEKAR_TEST_BUDGET").is_none_or(|budget| budget != "full") {
+    if !is_full_budget() {
         eprintln!("skipped: Spark is 400 MB to download; ZENEKAR_TEST_BUDGET=full includes it");
         return;
     }
