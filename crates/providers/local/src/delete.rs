@@ -196,3 +196,18 @@ pub(crate) fn remove_unfinished(
     }
     Ok(())
 }
+
+/// Removes instances whose start was interrupted before anything of them ran:
+/// nobody was told that they exist, and whoever wants one makes another.
+pub(crate) fn remove_interrupted(
+    inner: &Inner,
+    paths: &InfrastructurePaths,
+) -> Result<(), LocalError> {
+    for found in Found::all(paths)? {
+        let never_ran = found.status.is_none() && found.shim.is_none();
+        if never_ran && !inner.is_starting(found.description.token.as_str()) {
+            remove_instance(&found)?;
+        }
+    }
+    Ok(())
+}

@@ -11,7 +11,7 @@ use zenekar_base::{Addresses, ResourceId, ResourceState, ResourceView};
 
 use crate::control;
 use crate::layout::{InfrastructurePaths, InstancePaths};
-use crate::processes::{self, Table};
+use crate::processes;
 use crate::state::{self, Description, Phase, Question, Status};
 use crate::{Isolation, LocalError, limits, lock};
 
@@ -69,8 +69,8 @@ impl Found {
     }
 
     /// Returns how the instance is, in the words of all providers.
-    pub(crate) fn view(&self, processes: &Table, is_starting: bool) -> ResourceView {
-        let (state, detail) = self.state(processes, is_starting);
+    pub(crate) fn view(&self, is_starting: bool) -> ResourceView {
+        let (state, detail) = self.state(is_starting);
         ResourceView {
             instance: self.description.instance.clone(),
             resource: self.resource.clone(),
@@ -82,10 +82,12 @@ impl Found {
         }
     }
 
-    fn state(&self, processes: &Table, is_starting: bool) -> (ResourceState, Option<String>) {
+    fn state(&self, is_starting: bool) -> (ResourceState, Option<String>) {
         let broken = |why: &str| (ResourceState::Failed, Some(why.to_owned()));
         let status = match &self.status {
             _ if is_starting => return (ResourceState::Pending, None),
+            // Whoever asked for it was killed; it comes up nevertheless.
+            None if self.shim.is_some() => return (ResourceState::Pending, None),
             None => return broken("its start was interrupted"),
             Some(status) => status,
         };
@@ -102,8 +104,7 @@ impl Found {
             return (ResourceState::Stopped, Some("it is frozen".to_owned()));
         }
         // Somebody who stops a program at a terminal goes on with it there.
-        let stopped = processes
-            .tree(shim.as_raw())
+        let stopped = processes::tree(shim.as_raw())
             .into_iter()
             .find(|(_, process)| process.state == 'T' && !process.has_terminal);
         match stopped {

@@ -25,7 +25,6 @@ use crate::create::create;
 use crate::delete::{self, delete};
 use crate::instances::{self, Found};
 use crate::layout::{InfrastructurePaths, Layout};
-use crate::processes::Table;
 use crate::state::{self, Answer, Contextualisation, Question, SocketKind};
 use crate::survey::best;
 use crate::{Isolation, LocalError, LocalSettings};
@@ -164,6 +163,7 @@ impl Inner {
             ObserveScope::All => {
                 let _turn = self.turn();
                 delete::remove_unfinished(self, &paths)?;
+                delete::remove_interrupted(self, &paths)?;
                 if !self.is_starting_any() {
                     delete::remove_if_empty(self, &paths)?;
                 }
@@ -177,14 +177,9 @@ impl Inner {
                 found
             }
         };
-        let processes = if found.is_empty() {
-            Table::default()
-        } else {
-            Table::read()
-        };
         Ok(found
             .iter()
-            .map(|one| one.view(&processes, self.is_starting(one.description.token.as_str())))
+            .map(|one| one.view(self.is_starting(one.description.token.as_str())))
             .collect())
     }
 
@@ -220,7 +215,7 @@ impl Inner {
         spec: &ProbeSpec,
     ) -> Result<(Found, Option<String>), LocalError> {
         let found = self.find(id, resource)?;
-        let view = found.view(&Table::read(), false);
+        let view = found.view(false);
         if view.state != ResourceState::Running {
             let why = view.detail.unwrap_or_else(|| "it does not run".to_owned());
             return Ok((found, Some(why)));
@@ -417,7 +412,7 @@ impl Provider for LocalProvider {
     fn create(&self, request: CreateRequest) -> Call<'_, ResourceView> {
         self.call(move |inner| {
             let found = create(inner, &request)?;
-            Ok(found.view(&Table::read(), false))
+            Ok(found.view(false))
         })
     }
 
