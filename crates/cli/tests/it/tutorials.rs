@@ -134,3 +134,32 @@ fn the_container_tutorial_comes_up() {
     }];
     comes_up(&machine, "azure-aci-helloworld", &written);
 }
+
+/// Without their images, the commands of these are not there; that is told.
+#[test]
+fn tutorials_with_images_of_their_own_say_what_is_missing() {
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    for (name, node) in [
+        ("docker-helloworld", "helloworld"),
+        ("docker-ping", "ping-sender"),
+    ] {
+        let Some(folder) = tutorial(name) else {
+            continue;
+        };
+        let file = folder.join(format!("infra-{name}.yaml"));
+        let infrastructure = up(&machine, &file.display().to_string());
+        let traces = Traces::of(&machine, &infrastructure);
+        let log = machine.ok(&["logs", &infrastructure, node]).stdout;
+        for words in [
+            "/root/start.sh",
+            "ended with exit code 127",
+            "have no image",
+        ] {
+            assert!(log.contains(words), "{name}: no `{words}` in:\n{log}");
+        }
+        machine.ok(&["down", &infrastructure, "--yes", "--timeout", "60s"]);
+        traces.expect_none(name);
+    }
+}

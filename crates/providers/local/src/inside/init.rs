@@ -20,7 +20,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use zenekar_agent::{HOSTS_BEGIN, HOSTS_END};
 
 use super::root;
-use super::service::{Place, Running, start_command};
+use super::service::{NOT_FOUND, NOT_RUNNABLE, Place, Running, start_command};
 use crate::control::Link;
 use crate::layout::InstancePaths;
 use crate::network::{self, DNS_ADDRESS};
@@ -214,7 +214,9 @@ impl Init {
             };
             if self.command == Some(pid.as_raw()) {
                 self.command = None;
-                let detail = format!("the command {detail}");
+                let detail = format!("the command {detail}{}", why_not(status));
+                // Standard error is the console: whoever reads the log learns it there too.
+                let _ = writeln!(io::stderr(), "[zenekar] {detail}");
                 let _ = shim.send(&FromInit::CommandEnded { detail });
             }
             if self
@@ -228,6 +230,16 @@ impl Init {
                 self.contextualise(shim);
             }
         }
+    }
+}
+
+/// Explains an ending that people with a container's image in mind do not expect.
+fn why_not(status: WaitStatus) -> &'static str {
+    match status {
+        WaitStatus::Exited(_, code) if [NOT_RUNNABLE, NOT_FOUND].map(i32::from).contains(&code) => {
+            "; it ran on this machine's files, since instances here have no image"
+        }
+        _ => "",
     }
 }
 
