@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
@@ -30,7 +31,7 @@ use crate::inside::{SELF, role};
 use crate::layout::InstancePaths;
 use crate::lock::ProcessLock;
 use crate::network;
-use crate::processes;
+use crate::processes::{self, Table};
 use crate::state::{
     self, Answer, Contextualisation, Description, FromInit, Phase, Question, SocketKind, Started,
     Status, ToInit,
@@ -108,6 +109,11 @@ impl Shim {
             network::enter(Pid::from_raw(switch), description.isolation)?;
             unshare(CloneFlags::CLONE_NEWPID)
                 .map_err(LocalError::system("make a namespace of processes"))?;
+        }
+        if description.isolation == Isolation::Plain {
+            // What leaves its parents comes here, and is found when the instance ends.
+            prctl::set_child_subreaper(true)
+                .map_err(LocalError::system("look after all processes"))?;
         }
         let signals = block_signals()?;
         let (init, link) = start_init(&paths, &description)?;
@@ -304,6 +310,7 @@ impl Shim {
         // With its init, the kernel ends all processes of the namespace, before this returns.
         let status = self.init.wait().ok();
         if self.description.isolation == Isolation::Plain {
+            end_below();
             end_marked(&self.description);
         }
         processes::wait_until(KILL_PATIENCE, || limits::remove(&self.description.mark));
@@ -318,7 +325,26 @@ impl Shim {
     }
 }
 
-/// Ends the processes of an instance that have no namespace of their own.
+/// Ends all processes below this one.
+fn end_below() {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    processes::wait_until(KILL_PATIENCE, || {
+        // Those that have ended wait for this process to end too.
+        let left: Vec<i32> = Table::read()
+            .tree(own)
+            .into_iter()
+            .filter(|(pid, process)| *pid != own && !matches!(process.state, 'Z' | 'X'))
+            .map(|(pid, _)| pid)
+            .collect();
+        for pid in &left {
+            let _ = processes::signal(*pid, Signal::SIGKILL);
+        }
+        left.is_empty()
+    });
+}
+
+/// Ends the processes of an instance that have no namespace of their own, as
+/// far as they have kept the environment that they were started with.
 pub(crate) fn end_marked(description: &Description) {
     let variable = format!("{MARK}={}", description.mark);
     let own = i32::try_from(std::process::id()).unwrap_or(0);
