@@ -63,15 +63,16 @@ pub(crate) fn mounts_main(mut arguments: impl Iterator<Item = OsString>) -> Exit
     };
     let is_made = fs::create_dir(&own).is_ok();
     let on_disk = is_made && try_mounts(isolation, Some(&own)).is_ok();
+    if is_made {
+        // Before anything is mounted that may hide it.
+        let _ = skeleton::remove_tree(&own);
+    }
     // Where the directory is itself on a view, instances keep their files in memory.
     let tried = if on_disk {
         Ok(())
     } else {
         try_mounts(isolation, None)
     };
-    if is_made {
-        let _ = skeleton::remove_tree(&own);
-    }
     match tried {
         Ok(()) => {
             let _ = writeln!(io::stdout(), "{SUCCESS}");
