@@ -198,10 +198,11 @@ fn start(
     description: &Description,
     switch: i32,
 ) -> Result<(), LocalError> {
-    let failed = |reason: String| LocalError::Start {
-        role: "the instance",
-        reason: format!("{reason} (`{}`)", description.name),
+    let failed_for = |reason: String, lacks_space| {
+        let reason = format!("{reason} (`{}`)", description.name);
+        LocalError::start("the instance", reason, lacks_space)
     };
+    let failed = |reason| failed_for(reason, false);
     let mut launcher = role(&inner.executable, "launch")
         .arg(paths.root())
         .arg(switch.to_string())
@@ -219,7 +220,10 @@ fn start(
     match greeting {
         Some(Ok(line)) => match serde_json::from_str::<Started>(&line) {
             Ok(Started::Up) => Ok(()),
-            Ok(Started::Failed { reason }) => Err(failed(reason)),
+            Ok(Started::Failed {
+                reason,
+                lacks_space,
+            }) => Err(failed_for(reason, lacks_space)),
             Err(_) => Err(failed("its shim ended without a word".to_owned())),
         },
         Some(Err(error)) => Err(failed(error.to_string())),

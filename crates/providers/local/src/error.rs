@@ -38,6 +38,14 @@ pub enum LocalError {
         /// What it said.
         reason: String,
     },
+    /// A process of the provider did not start for want of disk space or memory.
+    #[error("{role} did not start: {reason}")]
+    Space {
+        /// Which process.
+        role: &'static str,
+        /// What it said.
+        reason: String,
+    },
     /// The machine cannot give the isolation that is required.
     #[error("isolation `{required}` is not available here{}: {reason}", .best.map(|best| format!(", at most `{best}`")).unwrap_or_default())]
     Isolation {
@@ -81,6 +89,20 @@ impl LocalError {
         }
     }
 
+    /// Says what became of a process that did not start.
+    pub(crate) fn start(role: &'static str, reason: String, lacks_space: bool) -> Self {
+        if lacks_space {
+            Self::Space { role, reason }
+        } else {
+            Self::Start { role, reason }
+        }
+    }
+
+    /// Says whether the cause is a want of disk space or memory.
+    pub(crate) fn lacks_space(&self) -> bool {
+        self.class() == ErrorClass::Capacity
+    }
+
     fn class(&self) -> ErrorClass {
         match self {
             Self::File { source, .. } | Self::System { source, .. } => match source.kind() {
@@ -93,6 +115,7 @@ impl LocalError {
                 }
                 _ => ErrorClass::Retryable,
             },
+            Self::Space { .. } => ErrorClass::Capacity,
             Self::Start { .. } => ErrorClass::Retryable,
             Self::Isolation { .. } | Self::Invalid(_) => ErrorClass::Invalid,
             Self::NotFound(_) => ErrorClass::NotFound,

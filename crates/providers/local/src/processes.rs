@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -35,39 +36,64 @@ pub(crate) fn process(pid: i32) -> Option<Process> {
     })
 }
 
-/// All processes of the machine, by pid.
-#[derive(Debug, Default)]
-pub(crate) struct Table {
-    processes: BTreeMap<i32, Process>,
-    children: BTreeMap<i32, Vec<i32>>,
+/// Returns a process and all below it.
+pub(crate) fn tree(root: i32) -> Vec<(i32, Process)> {
+    let all = if has_children_files() {
+        None
+    } else {
+        Some(children_of_all())
+    };
+    let mut found = Vec::new();
+    let mut open = vec![root];
+    while let Some(pid) = open.pop() {
+        if let Some(process) = process(pid) {
+            found.push((pid, process));
+        }
+        // A process cannot be below itself, so that this ends.
+        match &all {
+            None => open.extend(children(pid)),
+            Some(all) => open.extend(all.get(&pid).into_iter().flatten()),
+        }
+    }
+    found
 }
 
-impl Table {
-    /// Reads the table of the machine's processes.
-    pub(crate) fn read() -> Self {
-        let mut table = Self::default();
-        for pid in pids() {
-            if let Some(process) = process(pid) {
-                table.processes.insert(pid, process);
-                table.children.entry(process.parent).or_default().push(pid);
-            }
-        }
-        table
-    }
+/// Says whether the kernel lists the children of a process; looking through
+/// all processes of the machine costs much more.
+fn has_children_files() -> bool {
+    own_children_file().exists()
+}
 
-    /// Returns a process and all below it.
-    pub(crate) fn tree(&self, root: i32) -> Vec<(i32, Process)> {
-        let mut found = Vec::new();
-        let mut open = vec![root];
-        while let Some(pid) = open.pop() {
-            if let Some(process) = self.processes.get(&pid) {
-                found.push((pid, *process));
-            }
-            // A process cannot be below itself, so that this ends.
-            open.extend(self.children.get(&pid).into_iter().flatten());
+fn own_children_file() -> PathBuf {
+    let own = std::process::id();
+    PathBuf::from(format!("/proc/{own}/task/{own}/children"))
+}
+
+/// Returns the children of all threads of a process.
+fn children(pid: i32) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    threads
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok())
+        .flat_map(|text| {
+            text.split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect::<Vec<i32>>()
+        })
+        .collect()
+}
+
+/// Returns the children of every process of the machine.
+fn children_of_all() -> BTreeMap<i32, Vec<i32>> {
+    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    for pid in pids() {
+        if let Some(process) = process(pid) {
+            children.entry(process.parent).or_default().push(pid);
         }
-        found
     }
+    children
 }
 
 fn pids() -> impl Iterator<Item = i32> {
@@ -129,9 +155,11 @@ mod tests {
         let read = process(own).expect("it runs");
         assert!(matches!(read.state, 'R' | 'S'));
         assert!(is_alive(own));
-        let table = Table::read();
-        let tree = table.tree(read.parent);
+        let tree = tree(read.parent);
         assert!(tree.iter().any(|(pid, _)| *pid == own), "{tree:?}");
+        let all = children_of_all();
+        let listed = all.get(&read.parent).expect("this process is a child");
+        assert!(listed.contains(&own), "{listed:?}");
         assert!(process(i32::MAX).is_none());
     }
 }

@@ -31,7 +31,7 @@ use crate::inside::{SELF, role};
 use crate::layout::InstancePaths;
 use crate::lock::ProcessLock;
 use crate::network;
-use crate::processes::{self, Table};
+use crate::processes;
 use crate::state::{
     self, Answer, Contextualisation, Description, FromInit, Phase, Question, SocketKind, Started,
     Status, ToInit,
@@ -65,6 +65,7 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             greet(&Started::Failed {
                 reason: error.chain(),
+                lacks_space: error.lacks_space(),
             });
             ExitCode::FAILURE
         }
@@ -187,10 +188,14 @@ impl Shim {
             .next::<FromInit>()
             .map_err(LocalError::system("hear from the instance's init"))?;
         match message {
-            FromInit::Failed { reason } => Err(LocalError::Start {
-                role: "the instance's init",
+            FromInit::Failed {
                 reason,
-            }),
+                lacks_space,
+            } => Err(LocalError::start(
+                "the instance's init",
+                reason,
+                lacks_space,
+            )),
             message if is_it(&message) => Ok(()),
             other => Err(LocalError::Invalid(format!("the init said {other:?}"))),
         }
@@ -330,8 +335,7 @@ fn end_below() {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     processes::wait_until(KILL_PATIENCE, || {
         // Those that have ended wait for this process to end too.
-        let left: Vec<i32> = Table::read()
-            .tree(own)
+        let left: Vec<i32> = processes::tree(own)
             .into_iter()
             .filter(|(pid, process)| *pid != own && !matches!(process.state, 'Z' | 'X'))
             .map(|(pid, _)| pid)

@@ -161,7 +161,7 @@ pub(crate) enum FromInit {
     /// It is up.
     Booted,
     /// It cannot come up.
-    Failed { reason: String },
+    Failed { reason: String, lacks_space: bool },
     /// A contextualisation ended.
     Contextualised { report: Report },
     /// The command of a container ended.
@@ -173,7 +173,7 @@ pub(crate) enum FromInit {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Started {
     Up,
-    Failed { reason: String },
+    Failed { reason: String, lacks_space: bool },
 }
 
 /// Reads a file of ours; none if there is none or if it is broken.

@@ -50,7 +50,10 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         }
         Err(error) => {
             let reason = error.chain();
-            let _ = shim.send(&FromInit::Failed { reason });
+            let _ = shim.send(&FromInit::Failed {
+                reason,
+                lacks_space: error.lacks_space(),
+            });
             ExitCode::FAILURE
         }
     }

@@ -234,7 +234,9 @@ fn ensure_gateway(paths: &NetworkPaths, executable: &Path) -> Result<Option<Stri
     match started {
         Ok(_) => Ok(None),
         // Instances work without other networks, if need be.
-        Err(LocalError::Start { reason, .. }) => Ok(Some(reason)),
+        Err(LocalError::Start { reason, .. } | LocalError::Space { reason, .. }) => {
+            Ok(Some(reason))
+        }
         Err(error) => Err(error),
     }
 }
@@ -337,9 +339,7 @@ fn conclude(
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let line = error.chain();
-            role::greet(&line);
-            role::log(&line);
+            role::tell_failure(&error);
             ExitCode::FAILURE
         }
     }

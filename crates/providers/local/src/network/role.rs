@@ -30,6 +30,9 @@ const GREETING_BYTES_MAX: u64 = 16 * 1024;
 /// Tells apart what a process says first.
 const READY: &str = "ready: ";
 
+/// Tells what a process says that fails for want of space.
+const LACKS_SPACE: &str = "lacks space: ";
+
 /// A process to start.
 pub(super) struct Start<'a> {
     pub(super) executable: &'a Path,
@@ -66,10 +69,11 @@ impl Start<'_> {
             Ok(status) if greeting.is_empty() => format!("it ended without a word ({status})"),
             _ => greeting.trim_end().to_owned(),
         };
-        Err(LocalError::Start {
-            role: self.role,
-            reason,
-        })
+        let (reason, lacks_space) = match reason.strip_prefix(LACKS_SPACE) {
+            Some(rest) => (rest.to_owned(), true),
+            None => (reason, false),
+        };
+        Err(LocalError::start(self.role, reason, lacks_space))
     }
 }
 
@@ -124,6 +128,17 @@ fn open_log(path: &Path) -> io::Result<File> {
 /// Says, as a process that [`Start`] started, that it is ready.
 pub(super) fn tell_ready(word: &str) {
     greet(&format!("{READY}{word}"));
+}
+
+/// Says, as a process that [`Start`] started, why it cannot go on.
+pub(super) fn tell_failure(error: &LocalError) {
+    let line = error.chain();
+    if error.lacks_space() {
+        greet(&format!("{LACKS_SPACE}{line}"));
+    } else {
+        greet(&line);
+    }
+    log(&line);
 }
 
 /// Says the first and last word to whoever started this process.
