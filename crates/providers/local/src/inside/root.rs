@@ -139,8 +139,13 @@ impl Builder<'_> {
     /// Shows a directory of the machine: copy-on-write, or read-only where that is not possible.
     fn view(&self, source: &Path, place: &Path, name: &str) -> Result<(), LocalError> {
         make_directory(place, 0o755)?;
-        if !LOOKED_AT.contains(&name) && self.overlay(source, place, name).is_ok() {
-            return Ok(());
+        if !LOOKED_AT.contains(&name) {
+            match self.overlay(source, place, name) {
+                Ok(()) => return Ok(()),
+                // With more space it could be had: then less is not enough.
+                Err(error) if error.lacks_space() => return Err(error),
+                Err(_) => {}
+            }
         }
         let all = MsFlags::MS_BIND | MsFlags::MS_REC;
         let seen = mount(Some(source), place, None::<&str>, all, None::<&str>);
