@@ -23,7 +23,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::network::{GUEST, Instance as Guest};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use tempfile::TempDir;
@@ -50,6 +52,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a test looks whether something has come.
 const INTERVAL: Duration = Duration::from_millis(20);
 
+/// The provider's directory in a place.
+const LOCAL: &str = "local";
+
 /// Tells a test that starts itself again with which isolation, and where.
 const ISOLATION: &str = "ZENEKAR_TEST_ISOLATION";
 const DIRECTORY: &str = "ZENEKAR_TEST_DIRECTORY";
@@ -61,6 +66,25 @@ pub(crate) fn with_each_isolation(name: &str, test: impl FnOnce(&Bench)) {
 
 /// Runs a test with some isolations.
 pub(crate) fn with(isolations: &[Isolation], name: &str, test: impl FnOnce(&Bench)) {
+    with_disk(isolations, None, name, test);
+}
+
+/// What the provider's directory is on.
+#[derive(Clone, Copy)]
+pub(crate) struct Disk {
+    /// Options of a file system in memory.
+    pub(crate) options: &'static str,
+    pub(crate) is_read_only: bool,
+}
+
+/// Runs a test with some isolations, with the provider's directory on a disk
+/// of its own. Only root can have one.
+pub(crate) fn with_disk(
+    isolations: &[Isolation],
+    disk: Option<Disk>,
+    name: &str,
+    test: impl FnOnce(&Bench),
+) {
     if let Some(bench) = Bench::of_this_process() {
         match bench {
             Ok(bench) => test(&bench),
@@ -73,8 +97,18 @@ pub(crate) fn with(isolations: &[Isolation], name: &str, test: impl FnOnce(&Benc
             eprintln!("skipped: only root gets `{isolation}`");
             continue;
         }
+        if disk.is_some() && !geteuid().is_root() {
+            eprintln!("skipped: only root can make a disk");
+            continue;
+        }
         let place = thread::scope(|scope| {
-            let own = scope.spawn(|| Place::new(*isolation).run(name));
+            let own = scope.spawn(|| {
+                let place = Place::new(*isolation);
+                if let Some(disk) = disk {
+                    place.mount(disk);
+                }
+                place.run(name);
+            });
             own.join()
         });
         if let Err(panic) = place {
@@ -82,6 +116,11 @@ pub(crate) fn with(isolations: &[Isolation], name: &str, test: impl FnOnce(&Benc
             std::panic::resume_unwind(panic);
         }
     }
+}
+
+/// Says whether this process is a test that was started again by itself.
+pub(crate) fn is_started_again() -> bool {
+    std::env::var_os(ISOLATION).is_some()
 }
 
 /// Where a test runs with one isolation.
@@ -97,6 +136,11 @@ struct Place {
 /// What instances of ordinary users are made from takes seconds to make:
 /// tests that run at the same time share it.
 static CACHE: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
+
+/// Keeps what tests share, for a test that begins many times.
+pub(crate) fn keep_cache() -> Arc<TempDir> {
+    cache(geteuid().is_root().then_some(USER))
+}
 
 fn cache(user: Option<u32>) -> Arc<TempDir> {
     let mut shared = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,6 +205,24 @@ impl Place {
         self.directory.path()
     }
 
+    /// Puts the provider's directory on a disk of its own, which only this thread sees.
+    fn mount(&self, disk: Disk) {
+        let all = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        unshare(CloneFlags::CLONE_NEWNS).expect("root may");
+        mount(None::<&str>, "/", None::<&str>, all, None::<&str>).expect("root may");
+        let local = self.path().join(LOCAL);
+        fs::create_dir(&local).expect("it is new");
+        let user = self.user.unwrap_or(0);
+        let options = format!("{},uid={user},gid={user},mode=755", disk.options);
+        let flags = if disk.is_read_only {
+            MsFlags::MS_RDONLY
+        } else {
+            MsFlags::empty()
+        };
+        let kind = Some("tmpfs");
+        mount(kind, &local, kind, flags, Some(options.as_str())).expect("root may");
+    }
+
     /// Runs the test, and looks at what is left of it.
     fn run(&self, name: &str) {
         let log_path = self.path().join("log");
@@ -214,8 +276,6 @@ impl Place {
             .map(|pid| format!("{pid}: {}", command_line(pid)))
             .collect();
         assert_eq!(processes, [""; 0], "no process is left");
-        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("it is there");
-        assert!(!mounts.contains(&names[0]), "a mount is left: {mounts}");
         let groups = self.groups();
         assert!(groups.is_empty(), "control groups are left: {groups:?}");
         if self.has_own_network {
@@ -223,6 +283,13 @@ impl Place {
             wait_until(PATIENCE, || !links().contains("zk-"));
             assert!(!links().contains("zk-"), "a link is left: {}", links());
         }
+        let local = self.path().join(LOCAL);
+        let is_empty = || fs::read_dir(&local).is_ok_and(|mut files| files.next().is_none());
+        if is_empty() && umount2(&local, MntFlags::MNT_DETACH).is_ok() {
+            fs::remove_dir(&local).expect("it was made for the disk");
+        }
+        let mounts = fs::read_to_string("/proc/thread-self/mountinfo").expect("it is there");
+        assert!(!mounts.contains(&names[0]), "a mount is left: {mounts}");
         let kept = ["local-cache", "log", "marks", "process", "test"];
         let files: Vec<PathBuf> = fs::read_dir(self.path())
             .expect("it is there")
@@ -254,6 +321,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        let _ = umount2(&self.path().join(LOCAL), MntFlags::MNT_DETACH);
         let names = self.names();
         for group in self.groups() {
             let _ = fs::write(group.join("freezer.state"), "THAWED");
@@ -326,6 +394,8 @@ impl Bench {
     /// Returns the bench that this process was started for; an error if the isolation is not granted.
     pub(crate) fn of_this_process() -> Option<Result<Self, String>> {
         let isolation: Isolation = std::env::var(ISOLATION).ok()?.parse().expect("a name");
+        // Whoever started it looks at what is left: without him it is of no use.
+        prctl::set_pdeathsig(Signal::SIGKILL).expect("it is a signal");
         let directory = PathBuf::from(std::env::var_os(DIRECTORY).expect("it comes with it"));
         Some(match Self::open(isolation, directory) {
             Ok(bench) => Ok(bench),
@@ -336,7 +406,7 @@ impl Bench {
 
     fn open(isolation: Isolation, directory: PathBuf) -> Result<Self, LocalError> {
         let provider = LocalProvider::open(LocalSettings {
-            directory: directory.join("local"),
+            directory: directory.join(LOCAL),
             executable: directory.join("process"),
             isolation: Some(isolation),
             isolation_max: Some(isolation),
@@ -411,6 +481,18 @@ impl Bench {
         related(&[directory, self.mark(request)])
     }
 
+    /// Returns the process of an instance that has a role.
+    pub(crate) fn role(&self, request: &CreateRequest, role: &str) -> i32 {
+        let directory = self.instance_directory(request);
+        let directory = directory.to_str().expect("it is text");
+        let is_it = |pid: &i32| {
+            let line = command_line(*pid);
+            line.contains(&format!("__local {role} ")) && line.contains(directory)
+        };
+        let all = self.processes(request);
+        all.into_iter().find(is_it).expect("it lives")
+    }
+
     /// Returns all processes that belong to the place, without this one.
     pub(crate) fn all_processes(&self) -> Vec<i32> {
         let marks = fs::read_to_string(self.directory.join("marks")).unwrap_or_default();
@@ -421,7 +503,7 @@ impl Bench {
 
     pub(crate) fn instance_directory(&self, request: &CreateRequest) -> PathBuf {
         self.directory
-            .join("local")
+            .join(LOCAL)
             .join(request.infrastructure.as_str())
             .join("instances")
             .join(request.token.as_str())

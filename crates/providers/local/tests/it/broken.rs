@@ -31,20 +31,11 @@ struct Processes {
 
 impl Processes {
     fn of(bench: &Bench, request: &CreateRequest) -> Self {
-        let directory = bench.instance_directory(request);
-        let directory = directory.to_str().expect("it is text");
         let all = bench.processes(request);
-        let role = |name: &str| {
-            let is_it = |pid: &&i32| {
-                let line = command_line(**pid);
-                line.contains(&format!("__local {name} ")) && line.contains(directory)
-            };
-            *all.iter().find(is_it).expect("it lives")
-        };
         let is_service = |pid: &&i32| command_line(**pid).trim() == SERVICE;
         Self {
-            shim: role("shim"),
-            init: role("init"),
+            shim: bench.role(request, "shim"),
+            init: bench.role(request, "init"),
             service: *all.iter().find(is_service).expect("it lives"),
         }
     }

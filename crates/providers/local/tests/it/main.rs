@@ -6,3 +6,5 @@ mod conformance;
 mod crashes;
 mod inside;
 mod network;
+mod plain;
+mod space;
