@@ -14,8 +14,8 @@ use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 use zenekar_base::{
-    Capabilities, ErrorClass, InfrastructureId, InstanceTag, ProbeResult, ProbeSpec, ProviderError, ResourceId,
-    ResourceView, Token,
+    Capabilities, ErrorClass, InfrastructureId, InstanceTag, ProbeResult, ProbeSpec, ProviderError,
+    ResourceId, ResourceView, Token,
 };
 use zenekar_model::Rendered;
 
