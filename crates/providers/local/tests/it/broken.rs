@@ -11,7 +11,8 @@ use zenekar_base::{ProbeResult, ProbeSpec, ResourceState};
 use zenekar_provider::{CreateRequest, Provider};
 use zenekar_provider_local::Isolation;
 
-use crate::bench::{Bench, PATIENCE, command_line, note, wait_until, with, with_each_isolation};
+use crate::bench::Bench;
+use crate::place::{PATIENCE, command_line, note, wait_until, with, with_each_isolation};
 
 /// What the service of a test instance does.
 const SERVICE: &str = "sleep 4711";

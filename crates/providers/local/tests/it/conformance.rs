@@ -7,7 +7,8 @@ use zenekar_base::{InfrastructureId, Millis, ProbeSpec};
 use zenekar_provider::conformance::{Pause, Setup, run};
 use zenekar_provider_local::Isolation;
 
-use crate::bench::{Bench, with};
+use crate::bench::Bench;
+use crate::place::with;
 
 /// The longest pause: what this provider says is true at once, so that the
 /// suite need not let anything settle.

@@ -8,7 +8,8 @@ use zenekar_base::{ResourceId, Value};
 use zenekar_provider::{LogRequest, LogSource, Provider, Reach, RecontextualiseRequest};
 use zenekar_provider_local::Isolation;
 
-use crate::bench::{Bench, PATIENCE, finish, wait_until, with, with_each_isolation};
+use crate::bench::{Bench, finish};
+use crate::place::{PATIENCE, wait_until, with, with_each_isolation};
 
 /// Isolations with which an instance has a root and a network of its own.
 const NAMESPACES: [Isolation; 2] = [Isolation::UserNamespaces, Isolation::Namespaces];
@@ -180,7 +181,7 @@ fn limits_are_enforced() {
             let view_detail = bench.look(&request).expect("it is there").detail;
             if let Some(detail) = view_detail {
                 assert!(detail.contains("limits not enforced"), "{detail}");
-                crate::bench::note(&format!("skipped: {detail}"));
+                crate::place::note(&format!("skipped: {detail}"));
                 bench.delete(&request);
                 return;
             }

@@ -6,5 +6,6 @@ mod conformance;
 mod crashes;
 mod inside;
 mod network;
+mod place;
 mod plain;
 mod space;

@@ -7,7 +7,8 @@ use nix::unistd::Pid;
 use zenekar_base::ResourceState;
 use zenekar_provider_local::Isolation;
 
-use crate::bench::{Bench, PATIENCE, command_line, wait_until, with};
+use crate::bench::Bench;
+use crate::place::{PATIENCE, command_line, wait_until, with};
 
 #[test]
 fn scripts_write_in_their_own_directory_only() {

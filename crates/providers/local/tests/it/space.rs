@@ -4,8 +4,9 @@ use zenekar_base::{ErrorClass, ResourceState};
 use zenekar_provider::Provider;
 use zenekar_provider_local::Isolation;
 
-use crate::bench::{
-    Bench, Disk, PATIENCE, command_line, is_started_again, keep_cache, note, wait_until, with_disk,
+use crate::bench::Bench;
+use crate::place::{
+    Disk, PATIENCE, command_line, is_started_again, keep_cache, note, wait_until, with_disk,
 };
 
 /// Fails to create an instance for want of space, or creates it; nothing is left in both cases.
