@@ -5,12 +5,15 @@
 //! layer lies over each of them: it belongs to the user, and with it the merged
 //! view does. Settings that instances often change come as copies.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::XattrFlags;
+use zenekar_base::Fingerprint;
 
 use crate::lock::ProcessLock;
 use crate::{Isolation, LocalError};
@@ -49,15 +52,23 @@ fn cache(local: &Path) -> PathBuf {
     local.with_file_name("local-cache")
 }
 
-/// Returns where the layer is, for instances below a directory.
-pub(crate) fn directory(local: &Path) -> PathBuf {
-    cache(local).join("root")
+/// Returns where the layer of that name is, for instances below a directory.
+pub(crate) fn directory(local: &Path, name: &str) -> PathBuf {
+    cache(local).join(name)
 }
 
-/// Sees to it that the layer is there. It is made once, which takes some
-/// seconds, and again after the machine's programs have changed.
-pub(crate) fn ensure(local: &Path) -> Result<(), LocalError> {
-    let (target, cache) = (directory(local), cache(local));
+/// A layer that nobody uses goes only after this time: somebody may be about
+/// to write down that an instance uses it.
+const UNUSED_AGE_MIN: Duration = Duration::from_hours(1);
+
+/// Sees to it that there is a layer for the machine's programs as they are now,
+/// and returns its name. Making it takes some seconds. `names_in_use` says which
+/// layers instances lie on: those must stay as they are.
+pub(crate) fn ensure(
+    local: &Path,
+    names_in_use: impl FnOnce() -> Result<BTreeSet<String>, LocalError>,
+) -> Result<String, LocalError> {
+    let cache = cache(local);
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -65,12 +76,13 @@ pub(crate) fn ensure(local: &Path) -> Result<(), LocalError> {
         .map_err(LocalError::file("make", &cache))?;
     let lock_path = cache.join("lock");
     let _lock = ProcessLock::take(&lock_path).map_err(LocalError::file("lock", &lock_path))?;
-    let stamp = stamp();
-    let stamp_path = cache.join("stamp");
-    if target.is_dir() && fs::read_to_string(&stamp_path).is_ok_and(|old| old == stamp) {
-        return Ok(());
+    let name = format!("root-{}", &Fingerprint::of_text(&stamp()).to_string()[..16]);
+    let target = cache.join(&name);
+    if target.is_dir() {
+        return Ok(name);
     }
-    let (new, old) = (cache.join("root.new"), cache.join("root.old"));
+    remove_unused(&cache, &names_in_use()?)?;
+    let new = cache.join("root.new");
     remove_tree(&new)?;
     let mut builder = Builder {
         target: new.clone(),
@@ -81,14 +93,22 @@ pub(crate) fn ensure(local: &Path) -> Result<(), LocalError> {
         builder.copy_tree(Path::new(top), 0)?;
     }
     builder.accounts()?;
-    if target.exists() {
-        // Instances that run still look at it. What they have opened stays; with a
-        // machine whose programs were replaced under them, they cannot count on more.
-        remove_tree(&old)?;
-        fs::rename(&target, &old).map_err(LocalError::file("replace", &target))?;
-    }
     fs::rename(&new, &target).map_err(LocalError::file("make", &target))?;
-    fs::write(&stamp_path, stamp).map_err(LocalError::file("write", &stamp_path))
+    Ok(name)
+}
+
+fn remove_unused(cache: &Path, names_in_use: &BTreeSet<String>) -> Result<(), LocalError> {
+    for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_old = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > UNUSED_AGE_MIN));
+        if name.starts_with("root-") && is_old && !names_in_use.contains(&name) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Changes whenever packages were installed or accounts were changed.
@@ -98,7 +118,6 @@ fn stamp() -> String {
         "/etc/passwd",
         "/usr/bin",
         "/usr/lib",
-        "/etc",
     ]
     .iter()
     .filter_map(|path| fs::metadata(path).ok())
@@ -206,9 +225,44 @@ impl Builder {
     }
 }
 
+/// Copies a part of the layer into a directory.
+pub(crate) fn copy(source: &Path, target: &Path) -> Result<(), LocalError> {
+    copy_entries(source, target, 0)
+}
+
+fn copy_entries(source: &Path, target: &Path, depth: usize) -> Result<(), LocalError> {
+    let mode = fs::metadata(source).map_err(LocalError::file("examine", source))?;
+    fs::set_permissions(target, mode.permissions())
+        .map_err(LocalError::file("set the mode of", target))?;
+    let mut hides = [0; 1];
+    if rustix::fs::getxattr(source, OPAQUE, &mut hides).is_ok() {
+        hide_below(target)?;
+    }
+    if depth > DEPTH_MAX {
+        return Ok(());
+    }
+    let entries = fs::read_dir(source).map_err(LocalError::file("list", source))?;
+    for entry in entries.flatten() {
+        let (from, to) = (entry.path(), target.join(entry.file_name()));
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            DirBuilder::new()
+                .mode(0o700)
+                .create(&to)
+                .map_err(LocalError::file("make", &to))?;
+            copy_entries(&from, &to, depth + 1)?;
+        } else {
+            fs::copy(&from, &to).map_err(LocalError::file("copy", &from))?;
+        }
+    }
+    Ok(())
+}
+
+/// Marks a directory below which an overlay shows nothing of other layers.
+const OPAQUE: &str = "user.overlay.opaque";
+
 /// Makes an overlay show nothing of what lies below a directory.
 fn hide_below(path: &Path) -> Result<(), LocalError> {
-    match rustix::fs::setxattr(path, "user.overlay.opaque", b"y", XattrFlags::empty()) {
+    match rustix::fs::setxattr(path, OPAQUE, b"y", XattrFlags::empty()) {
         // Without such attributes there are no such overlays either.
         Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
         Err(error) => Err(LocalError::file("mark", path)(error.into())),

@@ -14,7 +14,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::pivot_root;
 
 use crate::layout::InstancePaths;
-use crate::{Isolation, LocalError};
+use crate::{Isolation, LocalError, skeleton};
 
 /// Directories at the top that every instance has for itself, empty at first, with their modes.
 const OWN: &[(&str, u32)] = &[
@@ -38,6 +38,29 @@ const DEVICES: &[&str] = &["full", "null", "random", "tty", "urandom", "zero"];
 /// File systems that hold files of the machine, so that an instance gets a view of them.
 const DISK_FILE_SYSTEMS: &[&str] = &[
     "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "reiserfs", "xfs", "zfs",
+];
+
+/// Parts of `/proc` that belong to the machine, not to the instance: its root
+/// could change them, since the kernel asks for root there, not for a right.
+const READ_ONLY: &[&str] = &[
+    "acpi",
+    "asound",
+    "bus",
+    "driver",
+    "fs",
+    "irq",
+    "scsi",
+    "sys",
+    "sysrq-trigger",
+];
+
+/// Parts of `/proc` that show the machine's memory or secrets.
+const COVERED: &[&str] = &[
+    "kcore",
+    "keys",
+    "latency_stats",
+    "sched_debug",
+    "timer_list",
 ];
 
 /// Mounted directories below the top that an instance gets a view of.
@@ -181,10 +204,17 @@ impl Builder<'_> {
             }
         }
         let mut lower = escaped(source);
-        if let Some(skeleton) = self.skeleton.map(|skeleton| skeleton.join(name))
-            && skeleton.is_dir()
-        {
-            lower = format!("{}:{lower}", escaped(&skeleton));
+        let layer = self
+            .skeleton
+            .map(|skeleton| skeleton.join(name))
+            .filter(|layer| layer.is_dir());
+        // A view cannot have two layers of which one is in the other.
+        let copied = match &layer {
+            Some(layer) if is_in(layer, source) => Some(self.copy_layer(layer)?),
+            _ => None,
+        };
+        if let Some(layer) = copied.as_ref().or(layer.as_ref()) {
+            lower = format!("{}:{lower}", escaped(layer));
         }
         let mut options = format!(
             "lowerdir={lower},upperdir={},workdir={}",
@@ -206,6 +236,11 @@ impl Builder<'_> {
                 Some(all.as_str()),
             );
             if mounted.is_ok() {
+                if let Some(layer) = &copied {
+                    // The view keeps what it is made of.
+                    let _ = umount2(layer, MntFlags::MNT_DETACH);
+                    let _ = fs::remove_dir(layer);
+                }
                 return Ok(());
             }
             if volatile.is_empty() {
@@ -216,6 +251,15 @@ impl Builder<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Copies a layer of directories into memory.
+    fn copy_layer(&self, layer: &Path) -> Result<PathBuf, LocalError> {
+        let copy = self.target.join(".layer");
+        make_directory(&copy, 0o700)?;
+        mount_tmpfs(&copy, "mode=755")?;
+        skeleton::copy(layer, &copy)?;
+        Ok(copy)
     }
 
     /// Shows disks that are mounted below the directories at the top.
@@ -284,6 +328,9 @@ impl Builder<'_> {
         let processes = self.target.join("proc");
         mount(Some("proc"), &processes, Some("proc"), quiet, None::<&str>)
             .map_err(LocalError::system("mount `/proc`"))?;
+        if self.isolation == Isolation::Namespaces {
+            protect(&processes)?;
+        }
         let system = self.target.join("sys");
         let mounted = mount(
             Some("sysfs"),
@@ -296,6 +343,8 @@ impl Builder<'_> {
             // Where an own one is not granted, the machine's serves; a user cannot change it anyway.
             let all = MsFlags::MS_BIND | MsFlags::MS_REC;
             let _ = mount(Some("/sys"), &system, None::<&str>, all, None::<&str>);
+            let read_only = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | quiet;
+            let _ = mount(None::<&str>, &system, None::<&str>, read_only, None::<&str>);
         }
         Ok(())
     }
@@ -309,6 +358,38 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// Keeps the machine's settings in `/proc` from an instance whose root is the machine's.
+fn protect(processes: &Path) -> Result<(), LocalError> {
+    for name in READ_ONLY {
+        let path = processes.join(name);
+        if path.exists() {
+            bind(&path, &path, MsFlags::empty())?;
+            let flags = MsFlags::MS_BIND
+                | MsFlags::MS_REMOUNT
+                | MsFlags::MS_RDONLY
+                | MsFlags::MS_NOSUID
+                | MsFlags::MS_NODEV
+                | MsFlags::MS_NOEXEC;
+            mount(None::<&str>, &path, None::<&str>, flags, None::<&str>).map_err(
+                LocalError::system(format!("protect `/proc/{name}` of the machine")),
+            )?;
+        }
+    }
+    for name in COVERED {
+        let path = processes.join(name);
+        if path.exists() {
+            bind(Path::new("/dev/null"), &path, MsFlags::empty())?;
+        }
+    }
+    Ok(())
+}
+
+/// Says whether a path leads into a directory, whatever links it takes.
+fn is_in(path: &Path, directory: &Path) -> bool {
+    let real = fs::canonicalize(path);
+    real.as_deref().unwrap_or(path).starts_with(directory)
 }
 
 /// Makes a directory this process's root, and lets go of the old one.

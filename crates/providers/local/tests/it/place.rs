@@ -55,7 +55,13 @@ pub(crate) fn with_each_isolation(name: &str, test: impl FnOnce(&Bench)) {
 
 /// Runs a test with some isolations.
 pub(crate) fn with(isolations: &[Isolation], name: &str, test: impl FnOnce(&Bench)) {
-    with_disk(isolations, None, name, test);
+    start(isolations, Where::Temporary, name, test);
+}
+
+/// Runs a test with every isolation, with the provider's directory in one of
+/// which instances have a view.
+pub(crate) fn with_each_isolation_in_view(name: &str, test: impl FnOnce(&Bench)) {
+    start(&Isolation::ALL, Where::View, name, test);
 }
 
 /// What the provider's directory is on.
@@ -66,14 +72,23 @@ pub(crate) struct Disk {
     pub(crate) is_read_only: bool,
 }
 
-/// Runs a test with some isolations, with the provider's directory on a disk
+/// Where the provider's directory is.
+#[derive(Clone, Copy)]
+enum Where {
+    /// Where instances see nothing of it.
+    Temporary,
+    /// Where instances see it, if nothing hides it.
+    View,
+    Disk(Disk),
+}
+
+/// Runs a test with every isolation, with the provider's directory on a disk
 /// of its own. Only root can have one.
-pub(crate) fn with_disk(
-    isolations: &[Isolation],
-    disk: Option<Disk>,
-    name: &str,
-    test: impl FnOnce(&Bench),
-) {
+pub(crate) fn with_disk(disk: Disk, name: &str, test: impl FnOnce(&Bench)) {
+    start(&Isolation::ALL, Where::Disk(disk), name, test);
+}
+
+fn start(isolations: &[Isolation], whereabouts: Where, name: &str, test: impl FnOnce(&Bench)) {
     if let Some(bench) = Bench::of_this_process() {
         match bench {
             Ok(bench) => test(&bench),
@@ -86,14 +101,14 @@ pub(crate) fn with_disk(
             eprintln!("skipped: only root gets `{isolation}`");
             continue;
         }
-        if disk.is_some() && !geteuid().is_root() {
+        if matches!(whereabouts, Where::Disk(_)) && !geteuid().is_root() {
             eprintln!("skipped: only root can make a disk");
             continue;
         }
         let place = thread::scope(|scope| {
             let own = scope.spawn(|| {
-                let place = Place::new(*isolation);
-                if let Some(disk) = disk {
+                let place = Place::new(*isolation, whereabouts);
+                if let Where::Disk(disk) = whereabouts {
                     place.mount(disk);
                 }
                 place.run(name);
@@ -134,16 +149,16 @@ pub(crate) fn keep_cache() -> Arc<TempDir> {
 fn cache(user: Option<u32>) -> Arc<TempDir> {
     let mut shared = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
-        let directory = Arc::new(new_directory(user));
+        let directory = Arc::new(new_directory(&std::env::temp_dir(), user));
         *shared = Arc::downgrade(&directory);
         directory
     })
 }
 
-fn new_directory(user: Option<u32>) -> TempDir {
+fn new_directory(parent: &Path, user: Option<u32>) -> TempDir {
     let directory = tempfile::Builder::new()
         .prefix("zenekar-it-")
-        .tempdir()
+        .tempdir_in(parent)
         .expect("a directory");
     let mode = Permissions::from_mode(0o755);
     fs::set_permissions(directory.path(), mode).expect("it is ours");
@@ -155,13 +170,21 @@ fn new_directory(user: Option<u32>) -> TempDir {
 
 impl Place {
     /// Makes a place. The calling thread enters its network.
-    fn new(isolation: Isolation) -> Self {
+    fn new(isolation: Isolation, whereabouts: Where) -> Self {
         let user = (geteuid().is_root() && isolation != Isolation::Namespaces).then_some(USER);
-        let cache = (isolation == Isolation::UserNamespaces).then(|| cache(user));
+        let is_in_view = matches!(whereabouts, Where::View);
+        let directory = if is_in_view {
+            new_directory(Path::new("/var/tmp"), user)
+        } else {
+            new_directory(&std::env::temp_dir(), user)
+        };
+        // What is in view has all that belongs to it there.
+        let shares = isolation == Isolation::UserNamespaces && !is_in_view;
+        let cache = shares.then(|| cache(user));
         let place = Self {
             isolation,
             user,
-            directory: new_directory(user),
+            directory,
             has_own_network: geteuid().is_root() && unshare(CloneFlags::CLONE_NEWNET).is_ok(),
             _cache: cache.clone(),
         };

@@ -2,7 +2,6 @@
 
 use zenekar_base::{ErrorClass, ResourceState};
 use zenekar_provider::Provider;
-use zenekar_provider_local::Isolation;
 
 use crate::bench::Bench;
 use crate::place::{
@@ -54,7 +53,7 @@ fn a_full_disk_is_a_want_of_capacity() {
             is_read_only: false,
         };
         let name = "space::a_full_disk_is_a_want_of_capacity";
-        with_disk(&Isolation::ALL, Some(disk), name, creates_or_lacks_space);
+        with_disk(disk, name, creates_or_lacks_space);
         if is_started_again() {
             return;
         }
@@ -68,7 +67,7 @@ fn a_disk_that_cannot_be_written_to_is_named() {
         is_read_only: true,
     };
     let name = "space::a_disk_that_cannot_be_written_to_is_named";
-    with_disk(&Isolation::ALL, Some(disk), name, |bench| {
+    with_disk(disk, name, |bench| {
         let request = Bench::request("one", 1);
         bench.announce(&request);
         let error = bench
