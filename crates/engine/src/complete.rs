@@ -395,6 +395,12 @@ impl Engine {
         } else {
             PROBE_READY_INTERVAL_BUSY
         };
+        if let (Err(error), Some(provider)) = (&result, provider)
+            && error.class == ErrorClass::NotFound
+        {
+            // Only the provider can tell what became of it.
+            self.observe_after_failed_probe(provider);
+        }
         let finding = match result {
             Ok(Response::Probed(ProbeResult::Healthy)) => None,
             Ok(Response::Probed(ProbeResult::Unhealthy(finding))) => Some(finding),

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use zenekar_base::{Fingerprint, ResourceId, Value};
 use zenekar_provider::CreateRequest;
@@ -74,13 +75,16 @@ fn describe(
     // Addresses are given out one after the other.
     let _turn = inner.turn();
     let all = Found::all(infrastructure)?;
+    let skeleton = if isolation == Isolation::UserNamespaces {
+        make_directory(inner.layout.root())?;
+        let names_in_use = || skeletons_in_use(inner);
+        Some(skeleton::ensure(inner.layout.root(), names_in_use)?)
+    } else {
+        None
+    };
     let (subnet, switch) = if isolation == Isolation::Plain {
         (None, 0)
     } else {
-        if isolation == Isolation::UserNamespaces {
-            make_directory(inner.layout.root())?;
-            skeleton::ensure(inner.layout.root())?;
-        }
         let network = network::ensure(
             &infrastructure.network(),
             isolation,
@@ -100,9 +104,23 @@ fn describe(
         address: free_address(inner, &all, subnet, infrastructure)?,
         subnet,
         limits: limits_of(&request.rendered.resource),
+        skeleton,
     };
     write(infrastructure, paths, &description, request, &all)?;
     Ok((description, switch))
+}
+
+/// Returns the layers that instances of all infrastructures lie on.
+fn skeletons_in_use(inner: &Inner) -> Result<BTreeSet<String>, LocalError> {
+    let mut names = BTreeSet::new();
+    for infrastructure in inner.infrastructures()? {
+        let all = Found::all(&infrastructure)?;
+        names.extend(
+            all.into_iter()
+                .filter_map(|found| found.description.skeleton),
+        );
+    }
+    Ok(names)
 }
 
 fn write(
@@ -239,7 +257,11 @@ fn read_greeting(mut output: ChildStdout) -> io::Result<String> {
         let left = START_PATIENCE.saturating_sub(started_at.elapsed());
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         let mut descriptors = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut descriptors, timeout)? == 0 {
+        let ready = match poll(&mut descriptors, timeout) {
+            Err(Errno::EINTR) => continue,
+            other => other?,
+        };
+        if ready == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 format!("it did not run within {} s", START_PATIENCE.as_secs()),

@@ -66,8 +66,9 @@ fn end_processes(found: &Found) -> Result<(), LocalError> {
     let lock_path = found.paths.lock();
     let holder = || lock::holder(&lock_path).map_err(LocalError::file("read", &lock_path));
     let mark = &found.description.mark;
+    // What is frozen cannot end.
+    limits::thaw(mark);
     if let Some(shim) = holder()? {
-        limits::thaw(mark);
         let failed = || LocalError::system(format!("end `{}`", found.description.name));
         processes::signal(shim.as_raw(), Signal::SIGTERM).map_err(failed())?;
         processes::signal(shim.as_raw(), Signal::SIGCONT).map_err(failed())?;
@@ -82,17 +83,30 @@ fn end_processes(found: &Found) -> Result<(), LocalError> {
             });
         }
     }
-    end_init(found);
+    let is_over = end_init(found);
     if found.description.isolation == Isolation::Plain {
         end_marked(&found.description);
     }
-    processes::wait_until(KILL_PATIENCE, || limits::remove(mark));
-    Ok(())
+    let are_removed = processes::wait_until(KILL_PATIENCE, || {
+        limits::end_all(mark);
+        limits::remove(mark)
+    });
+    if is_over && are_removed {
+        return Ok(());
+    }
+    // Its directory stays, so that it is found again.
+    Err(LocalError::System {
+        operation: format!("end all processes of `{}`", found.description.name),
+        source: io::ErrorKind::TimedOut.into(),
+    })
 }
 
-/// Waits for an init whose shim was killed: the kernel ends it then.
-fn end_init(found: &Found) {
-    let Some(status) = &found.status else { return };
+/// Waits for an init whose shim was killed: the kernel ends it then. Returns
+/// whether it is gone.
+fn end_init(found: &Found) -> bool {
+    let Some(status) = &found.status else {
+        return true;
+    };
     let pid = status.init_pid;
     let is_ours = || {
         // The pid may be another process's by now.
@@ -105,8 +119,8 @@ fn end_init(found: &Found) {
     };
     if is_ours() {
         let _ = processes::signal(pid, Signal::SIGKILL);
-        processes::wait_until(KILL_PATIENCE, || !is_ours());
     }
+    processes::wait_until(KILL_PATIENCE, || !is_ours())
 }
 
 /// Removes an instance's directory; what says that it exists goes last.

@@ -28,6 +28,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use nix::sys::stat::{Mode, umask};
+
 pub use error::LocalError;
 pub use isolation::Isolation;
 pub use provider::{LocalProvider, capabilities};
@@ -61,7 +63,10 @@ pub fn process_main(arguments: impl Iterator<Item = OsString>) -> Option<ExitCod
     if arguments.next()? != "__local" {
         return None;
     }
-    match arguments.next()?.to_str()? {
+    let role = arguments.next()?;
+    let role = role.to_str()?;
+    prepare_role(role);
+    match role {
         "agent" => Some(inside::service::agent_main()),
         "enter" => Some(inside::enter::main(arguments)),
         "init" => Some(inside::init::main(arguments)),
@@ -75,4 +80,18 @@ pub fn process_main(arguments: impl Iterator<Item = OsString>) -> Option<ExitCod
         "network" => Some(network::tool::main(arguments)),
         _ => None,
     }
+}
+
+/// Leaves behind what the caller happens to have: its open files, which would
+/// stay open as long as the instance lives, and its mask for new files.
+fn prepare_role(role: &str) {
+    // The standard streams are what the role was given on purpose.
+    close_fds::set_fds_cloexec(3, &[]);
+    let mask = match role {
+        // Files inside are for all who are inside.
+        "agent" | "enter" | "init" | "run" => Mode::from_bits_truncate(0o022),
+        // Files beside instances are for their owner only.
+        _ => Mode::from_bits_truncate(0o077),
+    };
+    umask(mask);
 }

@@ -7,6 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
+
+use crate::processes;
 use crate::state::Limits;
 
 /// Where the kernel shows control groups.
@@ -155,6 +158,16 @@ pub(crate) fn thaw(mark: &str) {
             "" => fs::write(group.join("cgroup.freeze"), "0"),
             _ => Ok(()),
         };
+    }
+}
+
+/// Ends what is left in the groups of an instance that is deleted.
+pub(crate) fn end_all(mark: &str) {
+    for (_, group) in groups(mark) {
+        let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+        for pid in text.lines().filter_map(|line| line.parse().ok()) {
+            let _ = processes::signal(pid, Signal::SIGKILL);
+        }
     }
 }
 

@@ -56,8 +56,15 @@ pub(crate) fn holder(path: &Path) -> io::Result<Option<Pid>> {
     };
     let mut answer = record(libc::F_WRLCK);
     fcntl(&file, FcntlArg::F_GETLK(&mut answer))?;
-    let is_free = i32::from(answer.l_type) == libc::F_UNLCK;
-    Ok((!is_free && answer.l_pid > 0).then(|| Pid::from_raw(answer.l_pid)))
+    if i32::from(answer.l_type) == libc::F_UNLCK {
+        return Ok(None);
+    }
+    if answer.l_pid <= 0 {
+        return Err(io::Error::other(
+            "it is held by a process that cannot be seen from here, in a container perhaps",
+        ));
+    }
+    Ok(Some(Pid::from_raw(answer.l_pid)))
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use crate::create::create;
 use crate::delete::{self, delete};
 use crate::instances::{self, Found};
 use crate::layout::{InfrastructurePaths, Layout};
+use crate::network;
 use crate::state::{self, Answer, Contextualisation, Question, SocketKind};
 use crate::survey::best;
 use crate::{Isolation, LocalError, LocalSettings};
@@ -167,7 +168,9 @@ impl Inner {
                 if !self.is_starting_any() {
                     delete::remove_if_empty(self, &paths)?;
                 }
-                Found::all(&paths)?
+                let found = Found::all(&paths)?;
+                self.keep_network(&paths, &found);
+                found
             }
             ObserveScope::Resources(resources) => {
                 let mut found = Vec::new();
@@ -181,6 +184,23 @@ impl Inner {
             .iter()
             .map(|one| one.view(self.is_starting(one.description.token.as_str())))
             .collect())
+    }
+
+    /// Starts the network's processes again if somebody killed them.
+    fn keep_network(&self, paths: &InfrastructurePaths, all: &[Found]) {
+        let siblings = instances::siblings(all);
+        let living = all
+            .iter()
+            .find(|found| found.shim.is_some() && found.description.subnet.is_some());
+        if let Some(found) = living {
+            // If that fails, instances are still shown as they are; it is tried with each look.
+            let _ = network::ensure(
+                &paths.network(),
+                found.description.isolation,
+                &siblings,
+                &self.executable,
+            );
+        }
     }
 
     fn recontextualise(
@@ -216,6 +236,12 @@ impl Inner {
     ) -> Result<(Found, Option<String>), LocalError> {
         let found = self.find(id, resource)?;
         let view = found.view(false);
+        if view.state == ResourceState::Failed {
+            // A check cannot be made of what is not there; whoever asks will look.
+            return Err(LocalError::NotFound(
+                view.detail.unwrap_or_else(|| "it does not run".to_owned()),
+            ));
+        }
         if view.state != ResourceState::Running {
             let why = view.detail.unwrap_or_else(|| "it does not run".to_owned());
             return Ok((found, Some(why)));
@@ -225,7 +251,7 @@ impl Inner {
         let is_contextualised = found
             .status
             .as_ref()
-            .is_some_and(|status| status.contextualised.is_some());
+            .is_some_and(|status| status.contextualised >= Some(status.revision));
         // Nothing else would tell that it has become what it is for.
         let trouble = (!has_services && !is_contextualised)
             .then(|| "its contextualisation is not done yet".to_owned());
@@ -294,6 +320,18 @@ impl Inner {
     }
 }
 
+/// Resolves links in the part of a path that exists: instances hide the
+/// directory inside under the name that the kernel knows.
+fn without_links(path: &Path) -> PathBuf {
+    path.ancestors()
+        .find_map(|existing| {
+            let real = existing.canonicalize().ok()?;
+            let rest = path.strip_prefix(existing).ok()?;
+            Some(real.join(rest))
+        })
+        .unwrap_or_else(|| path.to_owned())
+}
+
 /// Refuses an isolation that is better than the best there is.
 fn check(
     required: Isolation,
@@ -357,9 +395,13 @@ impl Network for ShimNetwork<'_> {
 impl LocalProvider {
     /// Finds out which isolation the machine grants, and refuses less than what is required.
     pub fn open(settings: LocalSettings) -> Result<Self, LocalError> {
+        // Switch and gateway outlive this process; files that its caller left
+        // open for it would stay open with them.
+        close_fds::set_fds_cloexec_threadsafe(3, &[]);
         // Processes of instances start in another directory.
         let directory = std::path::absolute(&settings.directory)
             .map_err(LocalError::file("find", &settings.directory))?;
+        let directory = without_links(&directory);
         let most = settings.isolation_max;
         let (best, refusals) = best(&settings.executable, &directory, most);
         let required = settings.isolation.unwrap_or(Isolation::Plain);

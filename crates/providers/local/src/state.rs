@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zenekar_agent::Report;
-use zenekar_base::{InfrastructureId, InstanceTag, Token};
+use zenekar_base::{Fingerprint, InfrastructureId, InstanceTag, Token};
 
 use crate::Isolation;
 use crate::network::Subnet;
@@ -34,6 +34,8 @@ pub(crate) struct Description {
     /// The network of its infrastructure; none in the machine's own network.
     pub(crate) subnet: Option<Subnet>,
     pub(crate) limits: Limits,
+    /// The layer of directories that its root lies on, for an ordinary user's instance.
+    pub(crate) skeleton: Option<String>,
 }
 
 impl Description {
@@ -53,10 +55,35 @@ impl Description {
 /// The longest label of a host name (RFC 1035).
 const LABEL_BYTES_MAX: usize = 63;
 
-/// Turns a name into a host name: letters, digits and dashes.
+/// Turns a name into a host name: letters, digits and dashes. The number of an
+/// instance stays, however long its node's name is.
 pub(crate) fn host_name(name: &str) -> String {
-    let mut label: String = name
-        .chars()
+    let (node, number) = match name.rsplit_once('/') {
+        Some((node, number)) => (node, format!("-{}", label(number))),
+        None => (name, String::new()),
+    };
+    let mut text = label(node);
+    let room = LABEL_BYTES_MAX.saturating_sub(number.len());
+    if text.len() > room {
+        // Long names often differ at their ends only.
+        let mark = &Fingerprint::of_text(node).to_string()[..MARK_BYTES];
+        text.truncate(room.saturating_sub(MARK_BYTES + 1));
+        text = format!("{}-{mark}", text.trim_end_matches('-'));
+    }
+    let all = format!("{text}{number}");
+    let trimmed = all.trim_matches('-');
+    if trimmed.is_empty() {
+        "node".to_owned()
+    } else {
+        trimmed.to_owned()
+    }
+}
+
+/// Letters that tell shortened names apart.
+const MARK_BYTES: usize = 6;
+
+fn label(text: &str) -> String {
+    text.chars()
         .map(|letter| {
             if letter.is_ascii_alphanumeric() {
                 letter.to_ascii_lowercase()
@@ -64,14 +91,7 @@ pub(crate) fn host_name(name: &str) -> String {
                 '-'
             }
         })
-        .collect();
-    label.truncate(LABEL_BYTES_MAX);
-    let trimmed = label.trim_matches('-');
-    if trimmed.is_empty() {
-        "node".to_owned()
-    } else {
-        trimmed.to_owned()
-    }
+        .collect()
 }
 
 /// What an instance may use at most.
@@ -216,6 +236,12 @@ mod tests {
         ] {
             assert_eq!(host_name(name), label);
         }
-        assert_eq!(host_name(&"x".repeat(100)).len(), LABEL_BYTES_MAX);
+        let long = "x".repeat(100);
+        let (one, two) = (
+            host_name(&format!("{long}/1")),
+            host_name(&format!("{long}/2")),
+        );
+        assert!(one.ends_with("-1") && two.ends_with("-2"), "{one} {two}");
+        assert_eq!(one.len(), LABEL_BYTES_MAX);
     }
 }

@@ -7,6 +7,7 @@ use landlock::{
     ABI, Access, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
     RulesetStatus,
 };
+use nix::unistd::geteuid;
 use rustix::thread::CapabilitySet;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
@@ -39,8 +40,18 @@ pub(crate) fn confine(isolation: Isolation, root: &Path) -> Result<(), LocalErro
         Isolation::Namespaces => drop_capabilities().map_err(LocalError::system(
             "give up the rights of the machine's root",
         )),
-        Isolation::UserNamespaces => pretend_ownership(),
-        Isolation::Plain => restrict_files(root),
+        Isolation::UserNamespaces => {
+            pretend_ownership()?;
+            drop_capabilities().map_err(LocalError::system("give up rights inside"))
+        }
+        Isolation::Plain => {
+            if geteuid().is_root() {
+                drop_capabilities().map_err(LocalError::system(
+                    "give up the rights of the machine's root",
+                ))?;
+            }
+            restrict_files(root)
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     // Without the shim nobody would find this instance: then it ends too.
     let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-    let Ok(descriptor) = rustix::io::dup(rustix::stdio::stdin()) else {
+    let Ok(descriptor) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) else {
         return ExitCode::FAILURE;
     };
     let mut shim = Link::new(UnixStream::from(descriptor));
@@ -125,8 +125,10 @@ impl Init {
         // `local`, the infrastructure, `instances`, the instance.
         let local = paths.root().ancestors().nth(3).unwrap_or(paths.root());
         let state = local.parent().unwrap_or(local);
-        let skeleton = (description.isolation == Isolation::UserNamespaces)
-            .then(|| skeleton::directory(local));
+        let skeleton = description
+            .skeleton
+            .as_deref()
+            .map(|name| skeleton::directory(local, name));
         root::build(paths, skeleton.as_deref(), description.isolation, state)?;
         write_names(Path::new("/"), &host_name, &hosts)?;
         skeleton::prepare_packages(description.isolation)

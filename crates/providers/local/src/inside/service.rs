@@ -154,6 +154,8 @@ pub(crate) fn start_command(
         .arg(&place.root)
         .args(arguments)
         .envs(environment.iter().map(|(name, value)| (name, value)))
+        // Without it the command would not be found again.
+        .env(MARK, &place.mark)
         .stdin(Stdio::null())
         .spawn()
         .map_err(LocalError::system("start the command"))?;
@@ -198,7 +200,7 @@ fn run_agent() -> Result<(), LocalError> {
         .map_err(io::Error::from)
         .map_err(broken())?;
     confine(task.place.isolation, &task.place.root)?;
-    let log = rustix::io::dup(rustix::stdio::stderr())
+    let log = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)
         .map(File::from)
         .map_err(LocalError::system("use the log"))?;
     let target = Target {

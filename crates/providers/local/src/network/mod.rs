@@ -17,6 +17,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -136,7 +137,11 @@ pub(crate) fn ensure(
         ));
     }
     let _turn = ENSURING.lock().unwrap_or_else(PoisonError::into_inner);
-    fs::create_dir_all(paths.root()).map_err(LocalError::file("make", paths.root()))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(paths.root())
+        .map_err(LocalError::file("make", paths.root()))?;
     let lock_path = paths.ensure_lock();
     let _lock = ProcessLock::take(&lock_path).map_err(LocalError::file("lock", &lock_path))?;
     let description = match Description::read(paths) {
