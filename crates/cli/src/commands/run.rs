@@ -5,12 +5,14 @@ use std::io::{BufRead, Write};
 use serde_json::json;
 use zenekar_base::{ErrorClass, InfrastructureId};
 use zenekar_engine::{Engine, Input, Notice, Plan};
+use zenekar_provider::ObserveScope;
 use zenekar_provider_local::Isolation;
 use zenekar_runtime::{Host, Outcome, Session, Until};
 
 use crate::errors::{Failure, exit_of_class, hint_of_class};
 use crate::exit::Exit;
 use crate::output::{Output, SCHEMA_VERSION, counted, grouped};
+use crate::providers::LOCAL;
 use crate::render::plan::{Preview, cut};
 use crate::render::progress::Progress;
 use crate::render::status::Tally;
@@ -104,6 +106,9 @@ pub(crate) async fn run(
         output.json(&result_json(&work, session.engine(), &outcome, elapsed_ms))?;
     } else {
         tell_outcome(&work, session.engine(), &outcome, &took, output);
+        if outcome == Outcome::Converged {
+            tell_details(&work, session.engine(), host, output).await;
+        }
     }
     let ended = end(&work, session.engine(), outcome, unanswered, &took);
     session.close()?;
@@ -175,6 +180,41 @@ fn tell_outcome(work: &Work<'_>, engine: &Engine, outcome: &Outcome, took: &str,
         && work.command == "up"
     {
         output.line(&isolation_text(isolation));
+    }
+}
+
+/// Instances that are named one by one in warnings.
+const DETAILS_TOLD_MAX: usize = 10;
+
+/// Warns of instances on this machine that are ready and yet not as they
+/// should be: steps of their contextualisation failed, or their command ended.
+async fn tell_details(work: &Work<'_>, engine: &Engine, host: &Host, output: Output) {
+    let Some(provider) = host.providers.get(LOCAL) else {
+        return;
+    };
+    let observed = provider.observe(work.id.clone(), ObserveScope::All).await;
+    // What cannot be looked at now is shown by the next command that looks.
+    let views = observed.unwrap_or_default();
+    let details: Vec<(String, String)> = views
+        .into_iter()
+        .filter_map(|view| {
+            let instances = engine.state().instances.values();
+            let instance = instances
+                .into_iter()
+                .find(|instance| instance.resource.as_ref() == Some(&view.resource))?;
+            Some((engine.state().instance_name(instance), view.detail?))
+        })
+        .collect();
+    for (name, detail) in details.iter().take(DETAILS_TOLD_MAX) {
+        output.warn(&format!(
+            "`{name}`: {detail}; `zenekar logs {name}` shows more"
+        ));
+    }
+    if details.len() > DETAILS_TOLD_MAX {
+        output.line(&format!(
+            "and {} more",
+            counted(details.len() - DETAILS_TOLD_MAX, "warning")
+        ));
     }
 }
 
