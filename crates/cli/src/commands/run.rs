@@ -100,7 +100,11 @@ pub(crate) async fn run(
         .await?;
     progress.finish(session.engine());
     let unanswered = session.calls_unanswered();
-    let took = progress.elapsed_text(session.engine());
+    let took = match outcome {
+        // What was waited for in vain did not happen: only the clock tells how long.
+        Outcome::TimedOut => progress.span_text(host.clock.now().since(started_at)),
+        _ => progress.elapsed_text(session.engine()),
+    };
     if output.is_json() {
         let elapsed_ms = progress.elapsed(session.engine()).0;
         output.json(&result_json(&work, session.engine(), &outcome, elapsed_ms))?;

@@ -117,7 +117,12 @@ impl Progress {
 
     /// Says how long it took, and in which time.
     pub(crate) fn elapsed_text(&self, engine: &Engine) -> String {
-        format!("{}{}", self.elapsed(engine), pace_text(self.pace))
+        self.span_text(self.elapsed(engine))
+    }
+
+    /// Says how long a span of the session's time is, and in which time.
+    pub(crate) fn span_text(&self, span: Millis) -> String {
+        format!("{span}{}", pace_text(self.pace))
     }
 
     /// Writes lines above the tree.
