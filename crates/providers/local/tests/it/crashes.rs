@@ -132,11 +132,12 @@ fn an_instance_outlives_its_creator() {
         bench.announce(&request());
         let mut creator = start("create");
         wait_done(&mut creator);
-        let before = bench.processes(&request());
+        let roles = || ["shim", "init"].map(|role| bench.role(&request(), role));
+        let before = roles();
         end(creator);
         let resource = ResourceId::new(request().token.as_str());
         bench.wait_ready(&request().infrastructure, &resource);
-        assert_eq!(before.len(), bench.processes(&request()).len());
+        assert_eq!(before, roles());
         bench.delete(&request());
     });
 }
