@@ -43,7 +43,7 @@ pub(crate) fn delete(
     let others = Found::all(&paths)?
         .iter()
         .any(|other| other.resource != *resource);
-    if !others && !inner.is_starting_any() {
+    if !others {
         // The instance stays known until its network is gone: whoever is
         // interrupted here finds both again.
         network::stop(&paths.network())?;

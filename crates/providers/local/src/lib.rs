@@ -82,11 +82,8 @@ pub fn process_main(arguments: impl Iterator<Item = OsString>) -> Option<ExitCod
     }
 }
 
-/// Leaves behind what the caller happens to have: its open files, which would
-/// stay open as long as the instance lives, and its mask for new files.
+/// Sets the mask for new files, whatever mask the caller happens to have.
 fn prepare_role(role: &str) {
-    // The standard streams are what the role was given on purpose.
-    close_fds::set_fds_cloexec(3, &[]);
     let mask = match role {
         // Files inside are for all who are inside.
         "agent" | "enter" | "init" | "run" => Mode::from_bits_truncate(0o022),

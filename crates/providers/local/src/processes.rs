@@ -7,8 +7,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
+
+use crate::LocalError;
 
 /// How often a process that is to end is looked at: it takes a few milliseconds.
 const ENDING_INTERVAL: Duration = Duration::from_millis(3);
@@ -129,6 +132,24 @@ pub(crate) fn signal(pid: i32, signal: Signal) -> nix::Result<()> {
         Err(Errno::ESRCH) => Ok(()),
         other => other,
     }
+}
+
+/// Takes signals that would end this process, or that tell of children, from a
+/// descriptor instead.
+pub(crate) fn block_signals() -> Result<SignalFd, LocalError> {
+    let mut mask = SigSet::empty();
+    for signal in [
+        Signal::SIGCHLD,
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGTERM,
+    ] {
+        mask.add(signal);
+    }
+    mask.thread_block()
+        .and_then(|()| SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC))
+        .map_err(LocalError::system("listen for signals"))
 }
 
 /// Waits until something holds, but not for ever. Returns whether it does.

@@ -83,7 +83,9 @@ impl Inner {
         self.starting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the turn to change which instances there are.
+    /// Takes the turn to change which instances there are. An instance and
+    /// the network that it needs come to exist in one turn, so that nobody
+    /// else takes away a network that is about to be used.
     pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,10 +102,6 @@ impl Inner {
         self.lock_starting()
             .keys()
             .any(|starting| starting.as_str() == token)
-    }
-
-    pub(crate) fn is_starting_any(&self) -> bool {
-        !self.lock_starting().is_empty()
     }
 
     pub(crate) fn infrastructure(
@@ -136,9 +134,6 @@ impl Inner {
     /// Removes what an infrastructure without instances has left.
     pub(crate) fn tidy(&self, paths: &InfrastructurePaths) -> Result<(), LocalError> {
         let _turn = self.turn();
-        if self.is_starting_any() {
-            return Ok(());
-        }
         delete::remove_if_empty(self, paths)
     }
 
@@ -165,9 +160,7 @@ impl Inner {
                 let _turn = self.turn();
                 delete::remove_unfinished(self, &paths)?;
                 delete::remove_interrupted(self, &paths)?;
-                if !self.is_starting_any() {
-                    delete::remove_if_empty(self, &paths)?;
-                }
+                delete::remove_if_empty(self, &paths)?;
                 let found = Found::all(&paths)?;
                 self.keep_network(&paths, &found);
                 found

@@ -19,8 +19,8 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 use zenekar_agent::Report;
 use zenekar_probe::{HostNetwork, Network};
@@ -116,7 +116,7 @@ impl Shim {
             prctl::set_child_subreaper(true)
                 .map_err(LocalError::system("look after all processes"))?;
         }
-        let signals = block_signals()?;
+        let signals = processes::block_signals()?;
         let (init, link) = start_init(&paths, &description)?;
         let mut shim = Self {
             paths,
@@ -412,19 +412,4 @@ fn raw_icmp() -> io::Result<socket2::Socket> {
         socket2::Type::RAW,
         Some(socket2::Protocol::ICMPV4),
     )
-}
-
-fn block_signals() -> Result<SignalFd, LocalError> {
-    let mut mask = SigSet::empty();
-    for signal in [
-        Signal::SIGCHLD,
-        Signal::SIGHUP,
-        Signal::SIGINT,
-        Signal::SIGTERM,
-    ] {
-        mask.add(signal);
-    }
-    mask.thread_block()
-        .and_then(|()| SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC))
-        .map_err(LocalError::system("listen for signals"))
 }

@@ -7,6 +7,7 @@ use landlock::{
     ABI, Access, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
     RulesetStatus,
 };
+use nix::libc;
 use nix::unistd::geteuid;
 use rustix::thread::CapabilitySet;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
@@ -37,26 +38,26 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
 /// `root` is the instance's directory where it has no root of its own.
 pub(crate) fn confine(isolation: Isolation, root: &Path) -> Result<(), LocalError> {
     match isolation {
-        Isolation::Namespaces => drop_capabilities().map_err(LocalError::system(
-            "give up the rights of the machine's root",
-        )),
+        Isolation::Namespaces => drop_capabilities(),
         Isolation::UserNamespaces => {
             pretend_ownership()?;
-            drop_capabilities().map_err(LocalError::system("give up rights inside"))
+            drop_capabilities()
         }
         Isolation::Plain => {
             if geteuid().is_root() {
-                drop_capabilities().map_err(LocalError::system(
-                    "give up the rights of the machine's root",
-                ))?;
+                drop_capabilities()?;
             }
             restrict_files(root)
         }
     }
 }
 
-fn drop_capabilities() -> io::Result<()> {
-    for capability in CapabilitySet::all().difference(KEPT).iter() {
+fn drop_capabilities() -> Result<(), LocalError> {
+    keep_capabilities(KEPT).map_err(LocalError::system("give up the rights of root"))
+}
+
+fn keep_capabilities(kept: CapabilitySet) -> io::Result<()> {
+    for capability in CapabilitySet::all().difference(kept).iter() {
         match rustix::thread::remove_capability_from_bounding_set(capability) {
             // A capability that this kernel does not know is none that has to be given up.
             Ok(()) | Err(rustix::io::Errno::INVAL) => {}
@@ -64,53 +65,34 @@ fn drop_capabilities() -> io::Result<()> {
         }
     }
     let mut sets = rustix::thread::capabilities(None)?;
-    sets.effective = sets.effective.intersection(KEPT);
-    sets.permitted = sets.permitted.intersection(KEPT);
-    sets.inheritable = sets.inheritable.intersection(KEPT);
+    sets.effective = sets.effective.intersection(kept);
+    sets.permitted = sets.permitted.intersection(kept);
+    sets.inheritable = sets.inheritable.intersection(kept);
     rustix::thread::set_capabilities(None, sets)?;
     Ok(())
 }
 
 /// System calls that change owners or identities. In a user namespace with one
 /// user only they could but fail, and package managers would give up.
-#[cfg(target_arch = "x86_64")]
-const IDENTITY_CALLS: &[i64] = {
-    use nix::libc;
-    &[
-        libc::SYS_chown,
-        libc::SYS_fchown,
-        libc::SYS_lchown,
-        libc::SYS_fchownat,
-        libc::SYS_setuid,
-        libc::SYS_setgid,
-        libc::SYS_setreuid,
-        libc::SYS_setregid,
-        libc::SYS_setresuid,
-        libc::SYS_setresgid,
-        libc::SYS_setgroups,
-        libc::SYS_setfsuid,
-        libc::SYS_setfsgid,
-    ]
-};
+const IDENTITY_CALLS: &[i64] = &[
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_setuid,
+    libc::SYS_setgid,
+    libc::SYS_setreuid,
+    libc::SYS_setregid,
+    libc::SYS_setresuid,
+    libc::SYS_setresgid,
+    libc::SYS_setgroups,
+    libc::SYS_setfsuid,
+    libc::SYS_setfsgid,
+];
 
-/// The same without the calls that newer architectures never had.
+/// Those of them that newer architectures never had.
+#[cfg(target_arch = "x86_64")]
+const IDENTITY_CALLS_OLD: &[i64] = &[libc::SYS_chown, libc::SYS_lchown];
 #[cfg(not(target_arch = "x86_64"))]
-const IDENTITY_CALLS: &[i64] = {
-    use nix::libc;
-    &[
-        libc::SYS_fchown,
-        libc::SYS_fchownat,
-        libc::SYS_setuid,
-        libc::SYS_setgid,
-        libc::SYS_setreuid,
-        libc::SYS_setregid,
-        libc::SYS_setresuid,
-        libc::SYS_setresgid,
-        libc::SYS_setgroups,
-        libc::SYS_setfsuid,
-        libc::SYS_setfsgid,
-    ]
-};
+const IDENTITY_CALLS_OLD: &[i64] = &[];
 
 /// Makes changes of owners and identities succeed without effect: everything
 /// belongs to the one user that there is.
@@ -124,6 +106,7 @@ fn pretend_ownership() -> Result<(), LocalError> {
     let filter = SeccompFilter::new(
         IDENTITY_CALLS
             .iter()
+            .chain(IDENTITY_CALLS_OLD)
             .map(|call| (*call, Vec::new()))
             .collect(),
         SeccompAction::Allow,

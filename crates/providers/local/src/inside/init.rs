@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use zenekar_agent::{HOSTS_BEGIN, HOSTS_END};
@@ -82,7 +82,7 @@ impl Init {
             .mode(0o600)
             .open(&log_path)
             .map_err(LocalError::file("open", &log_path))?;
-        let signals = block_signals()?;
+        let signals = processes::block_signals()?;
         let root = if description.isolation == Isolation::Plain {
             Self::settle_in_directory(paths, &description, shim)?
         } else {
@@ -258,22 +258,6 @@ fn wait_for_go(shim: &mut Link) -> Result<String, LocalError> {
             "the shim said something else".to_owned(),
         )),
     }
-}
-
-fn block_signals() -> Result<SignalFd, LocalError> {
-    let mut mask = SigSet::empty();
-    for signal in [
-        Signal::SIGCHLD,
-        Signal::SIGHUP,
-        Signal::SIGINT,
-        Signal::SIGQUIT,
-        Signal::SIGTERM,
-    ] {
-        mask.add(signal);
-    }
-    mask.thread_block()
-        .and_then(|()| SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC))
-        .map_err(LocalError::system("listen for signals"))
 }
 
 /// Waits until one of two descriptors has something; says which.
