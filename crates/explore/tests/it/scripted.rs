@@ -324,3 +324,40 @@ fn what_cannot_be_deleted_is_reported_and_never_forgotten() {
     });
     assert!(script.engine.state().torn_down && cloud.machines.is_empty());
 }
+
+#[test]
+fn a_failed_check_makes_the_engine_look_at_once() {
+    for error_class in [None, Some(ErrorClass::NotFound)] {
+        let mut script = Script::new(Capabilities::default());
+        let mut cloud = Obedient::default();
+        script.tell(Input::Intent(topology(vec![node("w", 1, 1)])));
+        script.play(Timestamp(600_000), |_, operation| {
+            Ok(cloud.answer(operation))
+        });
+        // It breaks just after a look, so that the next regular one is far away.
+        let (mut broken_at, mut failed_at, mut looked_at) = (None, None, None);
+        let end = Timestamp(700_000);
+        script.play(end, |now, operation| {
+            let answer = Ok(cloud.answer(operation));
+            match operation {
+                Operation::Observe { .. } if broken_at.is_none() => broken_at = Some(now),
+                Operation::Observe { .. } if failed_at.is_some() => {
+                    looked_at.get_or_insert(now);
+                }
+                Operation::Probe { .. } if broken_at.is_some() => {
+                    failed_at.get_or_insert(now);
+                    return match error_class {
+                        Some(class) => error(class, "it is gone"),
+                        None => Ok(Response::Probed(ProbeResult::Unhealthy("ill".to_owned()))),
+                    };
+                }
+                _ => {}
+            }
+            answer
+        });
+        let failed_at = failed_at.expect("a check fails");
+        let looked_at = looked_at.expect("the engine looks");
+        let waited = looked_at.since(failed_at);
+        assert!(waited <= Millis::from_secs(2), "after {waited}");
+    }
+}

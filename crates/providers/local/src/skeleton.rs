@@ -299,3 +299,33 @@ pub(crate) fn prepare_packages(isolation: Isolation) -> Result<(), LocalError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn a_layer_that_instances_lie_on_is_never_removed() {
+        let cache = tempfile::tempdir().expect("a directory");
+        let long_ago = SystemTime::now() - 2 * UNUSED_AGE_MIN;
+        for (name, at) in [
+            ("root-used", long_ago),
+            ("root-unused", long_ago),
+            ("root-new", SystemTime::now()),
+            ("other", long_ago),
+        ] {
+            let path = cache.path().join(name);
+            fs::create_dir_all(path.join("etc")).expect("it is ours");
+            let directory = File::open(path).expect("it is there");
+            directory.set_modified(at).expect("it is ours");
+        }
+        let in_use = BTreeSet::from(["root-used".to_owned()]);
+        remove_unused(cache.path(), &in_use).expect("all can be removed");
+        let left = |name: &str| cache.path().join(name).join("etc").exists();
+        assert!(left("root-used") && left("root-new") && left("other"));
+        assert!(!left("root-unused"));
+    }
+}

@@ -71,6 +71,11 @@ impl Bench {
         Self::open(self.isolation, self.directory.clone()).expect("it opened before")
     }
 
+    /// Opens the provider with another name of its directory.
+    pub(crate) fn at(&self, directory: PathBuf) -> Self {
+        Self::open(self.isolation, directory).expect("it opened before")
+    }
+
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }

@@ -177,27 +177,47 @@ fn an_instance_without_files_has_failed() {
     });
 }
 
+/// Freezes an instance; false, with the reason told, where groups are not writable.
+fn freeze(bench: &Bench, request: &CreateRequest) -> bool {
+    let mark = bench.mark(request);
+    let [old, new] = [
+        ("freezer/", "freezer.state", "FROZEN"),
+        ("", "cgroup.freeze", "1"),
+    ]
+    .map(|(tree, file, word)| {
+        let path = format!("/sys/fs/cgroup/{tree}zenekar/{mark}/{file}");
+        (PathBuf::from(path), word)
+    });
+    let (path, word) = if old.0.exists() { old } else { new };
+    let written = fs::write(&path, word);
+    if let Err(error) = &written {
+        note(&format!("skipped: `{}`: {error}", path.display()));
+    }
+    written.is_ok()
+}
+
 #[test]
 fn an_instance_that_is_frozen_is_stopped() {
     let name = "broken::an_instance_that_is_frozen_is_stopped";
     with(&[Isolation::Namespaces], name, |bench| {
         breaks(bench, |request, _| {
-            let mark = bench.mark(request);
-            let [old, new] = [
-                ("freezer/", "freezer.state", "FROZEN"),
-                ("", "cgroup.freeze", "1"),
-            ]
-            .map(|(tree, file, word)| {
-                let path = format!("/sys/fs/cgroup/{tree}zenekar/{mark}/{file}");
-                (PathBuf::from(path), word)
-            });
-            let (path, word) = if old.0.exists() { old } else { new };
-            if let Err(error) = fs::write(&path, word) {
-                note(&format!("skipped: `{}`: {error}", path.display()));
-                return;
+            if freeze(bench, request) {
+                bench.wait_state(request, ResourceState::Stopped);
+                probe_fails(bench, request);
             }
-            bench.wait_state(request, ResourceState::Stopped);
-            probe_fails(bench, request);
+        });
+    });
+}
+
+#[test]
+fn a_frozen_instance_without_shim_is_deleted() {
+    let name = "broken::a_frozen_instance_without_shim_is_deleted";
+    with(&[Isolation::Namespaces], name, |bench| {
+        breaks(bench, |request, processes| {
+            if freeze(bench, request) {
+                send(processes.shim, Signal::SIGKILL);
+                bench.wait_state(request, ResourceState::Failed);
+            }
         });
     });
 }

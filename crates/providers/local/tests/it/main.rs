@@ -4,6 +4,7 @@ mod bench;
 mod broken;
 mod conformance;
 mod crashes;
+mod guards;
 mod inside;
 mod network;
 mod place;
