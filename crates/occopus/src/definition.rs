@@ -344,6 +344,10 @@ fn check_shape(key: &str, shape: Shape, view: View<'_>, checker: &mut Checker) {
                 .is_some_and(|number| (0..=100).contains(&number)),
             "a whole number from 0 to 100".to_owned(),
         ),
+        Shape::OneOf(words) => (
+            view.as_str().is_some_and(|text| words.contains(&text)),
+            format!("one of the words {}", list_of(words.iter().copied())),
+        ),
         Shape::Interval => (
             is_interval(view),
             "a number of milliseconds, or a list of the lowest and the highest in this order"
@@ -355,6 +359,7 @@ fn check_shape(key: &str, shape: Shape, view: View<'_>, checker: &mut Checker) {
     }
     let found = match view.kind() {
         Kind::Int(number) => number.to_string(),
+        Kind::String(text) if matches!(shape, Shape::OneOf(_)) => format!("`{text}`"),
         // That it is a list says nothing where a list may stand.
         Kind::List if matches!(shape, Shape::Interval) => "another list".to_owned(),
         _ => with_article(view.type_name()),

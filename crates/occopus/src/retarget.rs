@@ -157,6 +157,9 @@ fn fit(shape: Shape, value: &Value) -> Option<Value> {
         (Shape::Any, _) => Some(value.clone()),
         (Shape::Scalar, Value::List(_) | Value::Map(_)) => None,
         (Shape::Scalar, _) => Some(Value::String(value_text(value))),
+        (Shape::OneOf(words), Value::String(text)) if words.contains(&text.as_str()) => {
+            Some(value.clone())
+        }
         (Shape::AtLeast(lowest), Value::Int(number)) if *number >= lowest => Some(value.clone()),
         _ => None,
     }

@@ -19,6 +19,8 @@ pub(crate) enum Shape {
     Percent,
     /// A whole number, or a list of a lowest and a highest one.
     Interval,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
 }
 
 /// A key of a section.
@@ -77,7 +79,10 @@ pub(crate) fn find(schemas: &'static [Schema], name: &str) -> Option<&'static Sc
     schemas.iter().find(|schema| schema.name == name)
 }
 
-use Shape::{Any, AtLeast, Count, Interval, List, Map, Percent, Scalar};
+use Shape::{Any, AtLeast, Count, Interval, List, Map, OneOf, Percent, Scalar};
+
+/// The isolations of provider `local`, as it names them.
+const ISOLATIONS: &[&str] = &["namespaces", "user-namespaces", "plain"];
 
 /// The types of the section `resource`.
 pub(crate) static RESOURCES: &[Schema] = &[
@@ -184,7 +189,7 @@ pub(crate) static RESOURCES: &[Schema] = &[
             ("cores", AtLeast(1)),
             ("memory_mb", AtLeast(1)),
             ("description", Any),
-            ("isolation", Scalar),
+            ("isolation", OneOf(ISOLATIONS)),
         ],
         ..Schema::EMPTY
     },

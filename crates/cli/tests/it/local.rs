@@ -8,6 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use zenekar_provider_local::Isolation;
+
 use crate::looking_in::interrupt;
 use crate::sandbox::{Run, Sandbox, run};
 
@@ -355,6 +357,19 @@ fn root_or_not_the_story_is_the_same() {
 fn an_ordinary_user_has_the_same_story() {
     if let Some(machine) = Machine::of_ordinary_user() {
         the_whole_story(&machine);
+    }
+}
+
+#[test]
+fn descriptors_take_every_isolation_that_there_is() {
+    let sandbox = Sandbox::new();
+    for isolation in Isolation::ALL {
+        let name = isolation.name();
+        let text = format!(
+            "infra_name: one\nuser_id: me\nnodes: [{{name: n, type: n}}]\n'node_def:n':\n  - resource: {{type: local, isolation: {name}}}\n    contextualisation: {{type: cloudinit, context_template: 'runcmd: [[date]]'}}\n"
+        );
+        let file = sandbox.write(&format!("{name}.yaml"), &text);
+        sandbox.ok(&["validate", &file.display().to_string()]);
     }
 }
 

@@ -352,6 +352,10 @@ fn in_definitions() {
             ),
         ),
         (
+            "local_isolation_unknown",
+            with_definition("  - resource:\n      type: local\n      isolation: strong"),
+        ),
+        (
             "sim_cores_zero",
             with_definition("  - resource:\n      type: sim\n      cores: 0"),
         ),
