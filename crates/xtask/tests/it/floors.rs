@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("zenekar-provider-local", 7),
     ("zenekar-provider-sim", 7),
     ("zenekar-runtime", 8),
+    ("zenekar-occopus-rest", 9),
     ("zenekar-cli", 10),
     ("zenekar-xtask", 10),
 ];
