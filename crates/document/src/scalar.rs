@@ -146,6 +146,10 @@ pub(crate) fn float(text: &str) -> Option<f64> {
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
+        // ruamel.yaml wants the exponent's sign where nothing is before the point.
+        if mantissa.starts_with('.') && digits.len() == exponent.len() {
+            return None;
+        }
     }
     let (whole, fraction) = match mantissa.find('.') {
         Some(at) => (&mantissa[..at], Some(&mantissa[at + 1..])),

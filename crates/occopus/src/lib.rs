@@ -32,5 +32,5 @@ mod schema;
 
 pub use load::{Loaded, Summary, load, load_text};
 pub use options::LoadOptions;
-pub use render::OccopusRenderer;
+pub use render::{OccopusRenderer, yaml_text};
 pub use retarget::{NotCarried, retarget};

@@ -394,7 +394,7 @@ fn compile_context(compiler: &mut Compiler, template: &Value) -> Context {
     // Tags that only make sense over several texts (a loop around items, `set`)
     // need the way of the original: write all, then render that.
     if !parts.failures.is_empty() || parts.sets_names {
-        let text = format!("{CLOUD_CONFIG}\n{}\n", emit(template));
+        let text = format!("{CLOUD_CONFIG}\n{}", emit(template));
         let mut whole = Compiler::default();
         let piece = whole.compile_at(TEMPLATE_PATH, &Value::String(text), Reading::Text);
         if whole.failures.is_empty() {

@@ -7,6 +7,8 @@ mod performance;
 mod piece;
 mod scene;
 mod style;
+mod timestamp;
+mod writer;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -19,6 +21,8 @@ use zenekar_model::{
 use zenekar_template::SharedValue;
 
 pub(crate) use compiled::Compiled;
+pub use emit::yaml_text;
+pub(crate) use emit::{emit, has_form};
 pub(crate) use functions::{CallSite, Directory, Record, placeholder};
 pub(crate) use piece::{Failure, Findings, Step};
 pub(crate) use scene::Scene;

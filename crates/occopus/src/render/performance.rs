@@ -55,7 +55,10 @@ impl Performance {
     pub(crate) fn into_rendered(self, connections: Vec<Value>) -> Result<Rendered, String> {
         let user_data = match (self.text, &self.mapping) {
             (Some(text), _) => Some(text),
-            (None, Some(mapping)) => Some(format!("{CLOUD_CONFIG}\n{}", emit(mapping))),
+            (None, Some(mapping)) => Some(format!(
+                "{CLOUD_CONFIG}\n{}",
+                emit(mapping).trim_end_matches('\n')
+            )),
             (None, None) => None,
         };
         if let Some(length) = user_data

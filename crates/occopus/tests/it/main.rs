@@ -2,6 +2,7 @@
 
 mod across_files;
 mod corpus;
+mod emitter;
 mod families;
 mod mistakes;
 mod rendering;
