@@ -124,6 +124,11 @@ impl SourceMap {
         id
     }
 
+    /// Returns the ids of all texts, in the order in which they were added.
+    pub fn ids(&self) -> impl Iterator<Item = FileId> + use<> {
+        (0..clamp_to_u32(self.files.len())).map(FileId)
+    }
+
     /// Returns the name of a text.
     pub fn name(&self, file: FileId) -> &str {
         self.files
@@ -143,6 +148,26 @@ impl SourceMap {
         self.files
             .get(file.0 as usize)
             .map_or_else(|| Arc::from(""), |source| Arc::clone(&source.text))
+    }
+
+    /// Puts asterisks in the place of all visible ASCII characters of a span,
+    /// and of every byte of others, so that no finding can show them.
+    pub fn mask(&mut self, span: Span) {
+        let (start, end) = self.clamp(span);
+        let Some(source) = self.files.get_mut(span.file.0 as usize) else {
+            return;
+        };
+        let mut text = String::with_capacity(source.text.len());
+        text.push_str(&source.text[..start]);
+        for character in source.text[start..end].chars() {
+            if character.is_ascii_whitespace() {
+                text.push(character);
+            } else {
+                text.extend(std::iter::repeat_n('*', character.len_utf8()));
+            }
+        }
+        text.push_str(&source.text[end..]);
+        source.text = text.into();
     }
 
     /// Returns where a span is, for people.
@@ -218,6 +243,17 @@ mod tests {
                 end_column: 5
             }
         );
+    }
+
+    #[test]
+    fn masked_texts_keep_their_lines_and_places() {
+        let mut sources = SourceMap::new();
+        let file = sources.add("a.yaml", "a: sé\n  t\nb: 1\n");
+        let before = sources.position(Span::new(file, 11, 12));
+        sources.mask(Span::new(file, 3, 10));
+        assert_eq!(sources.text(file), "a: ***\n  *\nb: 1\n");
+        assert_eq!(sources.position(Span::new(file, 11, 12)), before);
+        sources.mask(Span::new(FileId(9), 0, 5));
     }
 
     #[test]

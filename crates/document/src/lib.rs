@@ -25,6 +25,9 @@ mod syntax;
 mod tree;
 
 pub use limits::Limits;
-pub use load::{Loaded, Project, load_file, load_file_in, load_text, load_text_last_counts};
+pub use load::{
+    Loaded, Project, load_configuration_file, load_file, load_file_in, load_text,
+    load_text_last_counts,
+};
 pub use scalar::{boolean_word, plain_value, reads_as_text};
 pub use tree::{Document, Entries, Entry, Items, Key, Kind, NodeId, Style, View};

@@ -31,18 +31,16 @@ pub struct Loaded {
 
 /// Reads a descriptor; includes must stay inside its folder.
 pub fn load_file(path: &Path, limits: &Limits, sources: &mut SourceMap) -> Loaded {
-    let folder = path
-        .parent()
+    let project = Project {
+        root: folder_of(path).to_path_buf(),
+    };
+    load_file_in(&project, path, limits, sources)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    load_file_in(
-        &Project {
-            root: folder.to_path_buf(),
-        },
-        path,
-        limits,
-        sources,
-    )
+        .unwrap_or(Path::new("."))
 }
 
 /// Reads a descriptor; includes must stay inside the folder of the project.
@@ -52,7 +50,18 @@ pub fn load_file_in(
     limits: &Limits,
     sources: &mut SourceMap,
 ) -> Loaded {
+    load_with(project, path, limits, sources, false)
+}
+
+fn load_with(
+    project: &Project,
+    path: &Path,
+    limits: &Limits,
+    sources: &mut SourceMap,
+    takes_object_tags: bool,
+) -> Loaded {
     let mut loader = Loader::new(limits, sources);
+    loader.takes_object_tags = takes_object_tags;
     if let Err(reason) = loader.load_main(project, path) {
         let diagnostic = Diagnostic::error(
             &codes::UNREADABLE,
@@ -65,6 +74,16 @@ pub fn load_file_in(
         });
     }
     loader.finish()
+}
+
+/// Reads a configuration file of Occopus: as [`load_file`] does, but the tags
+/// that name objects and Python modules there are taken as if they were not
+/// written. Nothing is imported or made.
+pub fn load_configuration_file(path: &Path, limits: &Limits, sources: &mut SourceMap) -> Loaded {
+    let project = Project {
+        root: folder_of(path).to_path_buf(),
+    };
+    load_with(&project, path, limits, sources, true)
 }
 
 /// Reads a text that is not a file; includes are refused.
@@ -123,6 +142,8 @@ pub(crate) struct Loader<'s> {
     pub(crate) height: usize,
     /// Whether the last value of a repeated key counts instead of the first.
     pub(crate) last_counts: bool,
+    /// Whether tags that name objects of Occopus are passed over.
+    pub(crate) takes_object_tags: bool,
 }
 
 impl<'s> Loader<'s> {
@@ -139,6 +160,7 @@ impl<'s> Loader<'s> {
             depth: 0,
             height: 0,
             last_counts: false,
+            takes_object_tags: false,
         }
     }
 

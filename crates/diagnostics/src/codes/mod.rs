@@ -4,6 +4,7 @@
 pub mod definition;
 pub mod description;
 pub mod document;
+pub mod files;
 pub mod project;
 pub mod template;
 
@@ -26,6 +27,7 @@ pub fn all() -> impl Iterator<Item = &'static Code> {
         definition::ALL,
         template::ALL,
         project::ALL,
+        files::ALL,
     ]
     .into_iter()
     .flatten()

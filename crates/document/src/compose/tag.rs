@@ -26,6 +26,22 @@ const KNOWN: [&str; 11] = [
     "!!map",
 ];
 
+/// The tags of a configuration file that name objects, or modules to import.
+const OBJECTS: [&str; 12] = [
+    "!python_import",
+    "!ResourceHandler",
+    "!ConfigManager",
+    "!UDS",
+    "!EventLog",
+    "!InfoRouter",
+    "!DynamicStateProvider",
+    "!ResourceHandlerProvider",
+    "!ConfigManagerProvider",
+    "!SynchronizationProvider",
+    "!KeyValueStore",
+    "!InfraProcessor",
+];
+
 /// What a tag asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -109,6 +125,9 @@ impl Composer<'_, '_, '_> {
 
     /// Reports a tag that a scalar cannot have.
     pub(super) fn check_scalar_tag(&mut self, meaning: Meaning, node: u32, tag: Span) {
+        if self.is_object_tag(tag) {
+            return;
+        }
         let span = self.loader.document.span_of(node);
         let invalid = matches!(
             self.loader.document.nodes[node as usize].data,
@@ -155,6 +174,11 @@ impl Composer<'_, '_, '_> {
         diagnostic.fix(span, format!("{{ url: file://{path} }}"))
     }
 
+    /// Says whether the tag is one that a configuration file may have.
+    fn is_object_tag(&self, tag: Span) -> bool {
+        self.loader.takes_object_tags && OBJECTS.contains(&self.tag_text(tag))
+    }
+
     fn tag_text(&self, tag: Span) -> &str {
         self.pass
             .original
@@ -192,6 +216,7 @@ impl Composer<'_, '_, '_> {
             (Meaning::Import(kind), Data::Map { .. }) => {
                 return self.import(kind, frame, data, tag);
             }
+            _ if self.is_object_tag(tag) => return data,
             _ => {}
         }
         let diagnostic = match frame.meaning {
