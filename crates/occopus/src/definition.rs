@@ -8,7 +8,9 @@ use zenekar_model::{Contextualisation, Health, Implementation};
 
 use crate::checker::{Checker, list_of, value_of, with_article};
 use crate::description::DEFINITION_PREFIX;
+use crate::equality::equal;
 use crate::health;
+use crate::render::{has_form, yaml_text};
 use crate::schema::{
     self, CONFIG_MANAGERS, CONTEXTUALISATIONS, RESOURCES, SECTIONS, Schema, Shape,
 };
@@ -414,6 +416,7 @@ fn read_contextualisation(
             }
             Contextualisation::CloudInit {
                 template: template.to_value(),
+                written: has_form(template).then(|| yaml_text(template)),
                 attributes,
             }
         }
@@ -498,10 +501,10 @@ fn check_combination(
     );
 }
 
-/// Says whether a raw resource section fits a filter: every key equal, as written.
+/// Says whether a raw resource section fits a filter: every key equal, without rendering it.
 pub(crate) fn fits_filter(resource: &Value, filter: &Value) -> bool {
     let wanted = filter.as_map().map(Vec::as_slice).unwrap_or_default();
     wanted
         .iter()
-        .all(|(key, value)| resource.get(key) == Some(value))
+        .all(|(key, value)| resource.get(key).is_some_and(|found| equal(found, value)))
 }

@@ -20,6 +20,8 @@ mod checker;
 mod definition;
 mod dependency;
 mod description;
+mod equality;
+mod files;
 mod find;
 mod health;
 mod load;
@@ -30,6 +32,10 @@ mod render;
 mod retarget;
 mod schema;
 
+pub use files::{
+    Ambiguous, AuthenticationFile, AuthenticationSection, Candidate, OccopusConfiguration, Origin,
+    RedisSettings, SearchPlaces, SearchedFile, Secret,
+};
 pub use load::{Loaded, Summary, load, load_text};
 pub use options::LoadOptions;
 pub use render::{OccopusRenderer, yaml_text};

@@ -4,6 +4,7 @@ mod across_files;
 mod corpus;
 mod emitter;
 mod families;
+mod files;
 mod mistakes;
 mod rendering;
 mod retargeting;
