@@ -105,7 +105,8 @@ pub(crate) fn invalid(file: &Path, errors: usize) -> Failure {
     )
 }
 
-fn tell_not_carried(lost: &[NotCarried], provider: &str, output: Output) {
+/// Tells which settings another provider does not have.
+pub(crate) fn tell_not_carried(lost: &[NotCarried], provider: &str, output: Output) {
     if lost.is_empty() {
         return;
     }

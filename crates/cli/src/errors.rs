@@ -108,6 +108,11 @@ impl Failure {
         Self::new(exit, format!("cannot {operation} `{}`", path.display())).cause(error.to_string())
     }
 
+    /// Returns what failed; nothing if nobody needs to be told.
+    pub(crate) fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or_default()
+    }
+
     /// Tells the failure on stderr.
     pub(crate) fn tell(&self, output: Output) {
         let Some(message) = &self.message else { return };

@@ -5,6 +5,7 @@ mod commands;
 mod descriptor;
 mod errors;
 mod exit;
+mod occopus;
 mod output;
 mod place;
 mod providers;
@@ -19,8 +20,9 @@ fn main() -> ExitCode {
     if let Some(code) = zenekar_provider_local::process_main(std::env::args_os().skip(1)) {
         return code;
     }
+    let tool = occopus::Tool::called(std::env::args_os().next().as_deref());
     // A mistake of this program tells itself by the panic's own words.
-    std::panic::catch_unwind(commands::main)
+    std::panic::catch_unwind(|| tool.map_or_else(commands::main, occopus::main))
         .unwrap_or(exit::Exit::Internal)
         .into()
 }

@@ -18,6 +18,7 @@
 
 mod checker;
 mod definition;
+mod definitions_file;
 mod dependency;
 mod description;
 mod equality;
@@ -32,6 +33,7 @@ mod render;
 mod retarget;
 mod schema;
 
+pub use definitions_file::{DefinitionsFile, load_definitions};
 pub use files::{
     Ambiguous, AuthenticationFile, AuthenticationSection, Candidate, OccopusConfiguration, Origin,
     RedisSettings, SearchPlaces, SearchedFile, Secret,

@@ -88,16 +88,30 @@ fn project_of(file: &Path, project: &Project) -> Project {
     }
 }
 
-/// Loads a description that is not a file; it holds its node definitions itself.
+/// Loads a description that is not a file: it holds its node definitions
+/// itself, or they are in [`LoadOptions::definitions`].
 pub fn load_text(name: &str, text: &str, options: &LoadOptions, sources: &mut SourceMap) -> Loaded {
     let mut checker = Checker::default();
     let main = zenekar_document::load_text(name, text, &options.limits, sources);
     checker.report_all(main.diagnostics);
-    assemble(&main.document, &[], Vec::new(), options, checker)
+    let documents: Vec<Document> = options
+        .definitions
+        .iter()
+        .map(|file| {
+            let project = Project {
+                root: find::folder_of(file).to_path_buf(),
+            };
+            let loaded = load_file_in(&project, file, &options.limits, sources);
+            checker.report_all(loaded.diagnostics);
+            loaded.document
+        })
+        .collect();
+    let files = options.definitions.clone();
+    assemble(&main.document, &documents, files, options, checker)
 }
 
 fn definition_files(path: &Path, document: &Document, options: &LoadOptions) -> Vec<PathBuf> {
-    if !options.definitions.is_empty() {
+    if options.only_definitions || !options.definitions.is_empty() {
         return options.definitions.clone();
     }
     let is_self_contained = document.root().is_some_and(|root| {

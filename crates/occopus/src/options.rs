@@ -28,6 +28,8 @@ pub(crate) const DIAGNOSTICS_MAX: usize = 1_000;
 pub struct LoadOptions {
     /// The files with node definitions; found beside the description if empty.
     pub definitions: Vec<PathBuf>,
+    /// Whether no other files with node definitions count, even if there are none of these.
+    pub only_definitions: bool,
     /// Whether templates may call `cmd`. It is refused in both cases so far;
     /// the message differs.
     pub allow_host_commands: bool,

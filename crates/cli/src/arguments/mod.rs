@@ -11,6 +11,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use zenekar_provider_local::Isolation;
 
+use crate::occopus::arguments::OccopusCommand;
+
 pub(crate) use access::{ExecArguments, LogsArguments, OpenArguments, ShellArguments};
 pub(crate) use subcommands::{
     CheckArguments, ExportArguments, ImportArguments, SimCommand, SimQuotaArguments,
@@ -118,6 +120,9 @@ pub(crate) enum Command {
     Sim(SimCommand),
     /// Show what this machine can offer to instances, and how it could offer more
     Doctor,
+    /// Occopus's commands, links with their names, and its infrastructures
+    #[command(subcommand)]
+    Occopus(OccopusCommand),
     /// Explain a diagnostic code such as `ZK0101`
     Explain(ExplainArguments),
     /// Print a completion script for a shell
@@ -136,7 +141,12 @@ pub(crate) struct DescriptorArguments {
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub(crate) nodes: Vec<PathBuf>,
     /// Run all nodes on this provider instead of their own
-    #[arg(long, value_name = "PROVIDER")]
+    #[arg(
+        long,
+        env = "ZENEKAR_ON",
+        hide_env_values = true,
+        value_name = "PROVIDER"
+    )]
     pub(crate) on: Option<String>,
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn run(
 
 /// Says whether the journal agrees that nothing is left: lists are not enough
 /// to leave machines alone.
-fn is_down(place: &Place, row: &InfrastructureRow) -> Result<bool, Failure> {
+pub(crate) fn is_down(place: &Place, row: &InfrastructureRow) -> Result<bool, Failure> {
     let engine = world::read(place.look_at()?, &row.id)?;
     Ok(engine.state().torn_down || engine.state().intent.is_none())
 }

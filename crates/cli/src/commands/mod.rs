@@ -2,7 +2,7 @@
 
 mod completion;
 mod doctor;
-mod down;
+pub(crate) mod down;
 mod events;
 mod exec;
 mod explain;
@@ -12,8 +12,8 @@ mod man;
 mod open;
 mod plan;
 mod rebuild;
-mod run;
-mod scale;
+pub(crate) mod run;
+pub(crate) mod scale;
 mod sim;
 mod state;
 mod status;
@@ -69,6 +69,7 @@ fn carry_out(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
         Command::Down(own) => down::run(own, global, output),
         Command::State(own) => state::run(own, global, output),
         Command::Sim(own) => sim::run(own, global, output),
+        Command::Occopus(own) => crate::occopus::run(own, global, output),
         Command::Explain(own) => explain::run(own, output),
         Command::Completion(own) => completion::run(own, output),
         Command::Man(own) => man::run(own, output),

@@ -301,7 +301,8 @@ fn with_remains(failure: Failure, engine: &Engine, unanswered: usize) -> Failure
     }
 }
 
-fn blocked(causes: &[(String, ErrorClass, String)]) -> Failure {
+/// Makes the failure for an infrastructure that does not get further.
+pub(crate) fn blocked(causes: &[(String, ErrorClass, String)]) -> Failure {
     // What a person can remove counts more than what may pass by itself.
     let rank = |class: ErrorClass| match class {
         ErrorClass::Auth => 0,

@@ -1,0 +1,1 @@
+//! `zenekar occopus adopt`: takes over what Occopus runs.
