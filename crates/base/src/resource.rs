@@ -132,7 +132,9 @@ pub enum ResourceState {
 /// One resource of ours as a provider shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ResourceView {
-    /// The instance that the resource is, read from its tag.
+    /// The instance that the resource is, read from its tag; empty if it
+    /// carries no tag of ours, which only those that were asked for by their
+    /// ids may do.
     pub instance: InstanceTag,
     /// What the provider calls it.
     pub resource: ResourceId,

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use zenekar_base::{InstanceTag, Millis, ResourceId, ResourceState, Timestamp};
+use zenekar_base::{Addresses, InstanceTag, Millis, ResourceId, ResourceState, Timestamp};
 
 use crate::choice::{Chooser, LifeFate};
 use crate::cloud::SimCloud;
-use crate::resource::{Detail, resource_number};
+use crate::resource::{Detail, Identity, RESOURCES_MAX, Resource, resource_number};
 use crate::settings::{Quota, Settings};
 
 /// One intervention from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Intervention {
+    /// Puts a running machine there that somebody else has made.
+    Plant(Box<Plant>),
     /// Deletes a machine at once; it is shown as gone for a while.
     Kill(ResourceId),
     /// Stops a machine; it still exists.
@@ -32,6 +34,20 @@ pub enum Intervention {
     SetSettings(Box<Settings>),
 }
 
+/// A machine that somebody else has made: it carries no tag, so that only its
+/// id leads to it, and counts against no quota when it is put there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Plant {
+    /// What the cloud calls it; not of the form of its own ids.
+    pub resource: ResourceId,
+    /// Its name for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Its addresses; one like those of other machines if there is none.
+    #[serde(default)]
+    pub addresses: Addresses,
+}
+
 impl SimCloud {
     /// Carries an intervention out, and says whether it hit anything.
     pub fn intervene(
@@ -42,6 +58,7 @@ impl SimCloud {
     ) -> bool {
         let now = self.run_until(now, chooser);
         match intervention {
+            Intervention::Plant(plant) => self.plant(now, plant),
             Intervention::Kill(resource) => self.strike(now, resource, LifeFate::Killed),
             Intervention::Stop(resource) => self.strike(now, resource, LifeFate::Stopped),
             Intervention::Lose(resource) => self.strike(now, resource, LifeFate::Lost),
@@ -69,11 +86,37 @@ impl SimCloud {
 
     /// Returns the living resources of an instance; more than one is a mistake of the caller.
     pub fn resources_of(&self, instance: &InstanceTag) -> Vec<ResourceId> {
-        let alive = self
-            .resources
-            .iter()
-            .filter(|resource| resource.is_alive() && resource.identity.instance == *instance);
+        let alive = self.resources.iter().filter(|resource| {
+            let is_ours = resource.identity.foreign.is_none();
+            resource.is_alive() && is_ours && resource.identity.instance == *instance
+        });
         alive.map(|resource| resource.id()).collect()
+    }
+
+    /// Puts a machine there, unless there is or was one of this id.
+    fn plant(&mut self, now: Timestamp, plant: &Plant) -> bool {
+        let is_new = resource_number(&plant.resource).is_none()
+            && !plant.resource.as_str().is_empty()
+            && !self.foreign.contains_key(&plant.resource)
+            && self.resources.len() < RESOURCES_MAX as usize;
+        if !is_new {
+            return false;
+        }
+        let number = u32::try_from(self.resources.len())
+            .expect("the number of resources was checked against its limit");
+        let identity = Identity::foreign(&plant.resource, &plant.name, &plant.addresses);
+        let cores = identity.cores;
+        let mut resource = Resource::new(number, Arc::new(identity), now);
+        resource.change(now, self.settings.list_staleness_max, |change| {
+            change.state = Some(ResourceState::Running);
+        });
+        resource.addressed_at = Some(now);
+        resource.healthy_at = now;
+        self.resources.push(Arc::new(resource));
+        Arc::make_mut(&mut self.foreign).insert(plant.resource.clone(), number);
+        self.instances_used += 1;
+        self.cores_used += cores;
+        true
     }
 
     pub(crate) fn begin_outage(&mut self, now: Timestamp, span: Millis) {
@@ -82,9 +125,7 @@ impl SimCloud {
 
     /// Breaks a machine, whatever it is doing.
     fn strike(&mut self, now: Timestamp, resource: &ResourceId, fate: LifeFate) -> bool {
-        let Some(number) =
-            resource_number(resource).filter(|&number| (number as usize) < self.resources.len())
-        else {
+        let Some(number) = self.number_of(resource) else {
             return false;
         };
         let Some(state) = self.resources[number as usize].present().state else {

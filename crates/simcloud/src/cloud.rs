@@ -5,7 +5,9 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use zenekar_base::{CallId, ErrorClass, InfrastructureId, Millis, ProviderError, Timestamp, Token};
+use zenekar_base::{
+    CallId, ErrorClass, InfrastructureId, Millis, ProviderError, ResourceId, Timestamp, Token,
+};
 
 use crate::choice::{
     CallKind, ChoiceKind, Chooser, Footprint, LifeFate, Object, Outcome, Outcomes, SpanKind,
@@ -70,6 +72,9 @@ pub struct SimCloud {
     pub(crate) tokens: Arc<BTreeMap<Token, u32>>,
     /// The machines that lists may still show.
     pub(crate) listed: Arc<BTreeMap<InfrastructureId, BTreeSet<u32>>>,
+    /// The machines that somebody else has made, by their ids.
+    #[serde(default, skip_serializing_if = "no_foreign")]
+    pub(crate) foreign: Arc<BTreeMap<ResourceId, u32>>,
     pub(crate) instances_used: u32,
     pub(crate) cores_used: u32,
     pub(crate) outage_until: Timestamp,
@@ -110,6 +115,7 @@ impl SimCloud {
             resources: Vec::new(),
             tokens: Arc::default(),
             listed: Arc::default(),
+            foreign: Arc::default(),
             instances_used: 0,
             cores_used: 0,
             outage_until: Timestamp(i64::MIN),
@@ -277,6 +283,7 @@ impl SimCloud {
             && self.settings.validate().is_ok()
             && self.tokens.values().copied().all(exists)
             && self.listed.values().flatten().copied().all(exists)
+            && self.foreign.values().copied().all(exists)
             && self
                 .resources
                 .iter()
@@ -494,6 +501,10 @@ impl Settings {
             CallKind::Probe => self.spans.probe,
         }
     }
+}
+
+fn no_foreign(foreign: &Arc<BTreeMap<ResourceId, u32>>) -> bool {
+    foreign.is_empty()
 }
 
 /// Asks the chooser, if there is something to choose.

@@ -58,14 +58,29 @@ impl SimCloud {
         }
     }
 
-    /// Finds a machine of an infrastructure; those of others do not exist for the caller.
+    /// Returns the number of a machine that is or was there.
+    pub(crate) fn number_of(&self, resource: &ResourceId) -> Option<u32> {
+        let foreign = self.foreign.get(resource).copied();
+        foreign
+            .or_else(|| resource_number(resource))
+            .filter(|&number| {
+                // A machine is only found by the one id that it has.
+                let found = self.resources.get(number as usize);
+                found.is_some_and(|found| found.identity.foreign.is_some() == foreign.is_some())
+            })
+    }
+
+    /// Finds a machine of an infrastructure, or one without a tag; those of
+    /// others do not exist for the caller.
     pub(crate) fn find(
         &self,
         infrastructure: &InfrastructureId,
         resource: &ResourceId,
     ) -> Option<&Resource> {
-        let found = self.resources.get(resource_number(resource)? as usize)?;
-        (found.identity.infrastructure == *infrastructure).then_some(&**found)
+        let found = &self.resources[self.number_of(resource)? as usize];
+        let visible =
+            found.identity.foreign.is_some() || found.identity.infrastructure == *infrastructure;
+        visible.then_some(&**found)
     }
 
     pub(crate) fn resource_mut(&mut self, number: u32) -> &mut Resource {

@@ -117,7 +117,7 @@ impl<'a> Ledger<'a> {
             .cloud
             .resources
             .iter()
-            .filter(|resource| resource.is_alive())
+            .filter(|resource| resource.is_alive() && resource.identity.foreign.is_none())
         {
             *counts.entry(&resource.identity.instance).or_default() += 1;
         }
@@ -134,6 +134,9 @@ impl<'a> Ledger<'a> {
         let mut twice = Vec::new();
         // Machines are numbered in the order of their creation, so one look at the latest end suffices.
         for resource in &self.cloud.resources {
+            if resource.identity.foreign.is_some() {
+                continue;
+            }
             let end = resource.deleted_at.unwrap_or(Timestamp::MAX);
             let latest = last_end
                 .entry(&resource.identity.instance)

@@ -22,7 +22,7 @@ pub mod request;
 mod resource;
 pub mod settings;
 
-pub use admin::Intervention;
+pub use admin::{Intervention, Plant};
 pub use choice::{
     Benign, BootFate, CallKind, ChoiceKind, Chooser, Footprint, LifeFate, Object, Outcome,
     Outcomes, SeededChooser, SpanKind,

@@ -16,6 +16,9 @@ use crate::settings::SpanRange;
 /// that end in 1 to 254.
 pub(crate) const RESOURCES_MAX: u32 = 256 * 256 * 254;
 
+/// Cores of a machine that somebody else has made.
+const FOREIGN_CORES: u32 = 1;
+
 /// What a machine was created as; never changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
@@ -28,9 +31,33 @@ pub(crate) struct Identity {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) cores: u32,
     pub(crate) contextualise: Option<SpanRange>,
+    /// What was there without us: its id, and addresses of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) foreign: Option<(ResourceId, Addresses)>,
 }
 
 impl Identity {
+    /// Makes the identity of a machine that somebody else has made.
+    pub(crate) fn foreign(resource: &ResourceId, name: &str, addresses: &Addresses) -> Self {
+        let mut builder = FingerprintBuilder::default();
+        builder.text("foreign").text(resource.as_str()).text(name);
+        for address in &addresses.all {
+            builder.text(address);
+        }
+        builder.text(addresses.private.as_deref().unwrap_or_default());
+        Self {
+            digest: builder.finish(),
+            infrastructure: InfrastructureId::new(""),
+            instance: InstanceTag::new(""),
+            token: Token::new(""),
+            name: name.to_owned(),
+            fingerprint: Fingerprint::of_text(""),
+            cores: FOREIGN_CORES,
+            contextualise: None,
+            foreign: Some((resource.clone(), addresses.clone())),
+        }
+    }
+
     pub(crate) fn new(create: &CreateInstance) -> Self {
         let CreateInstance {
             infrastructure,
@@ -63,6 +90,7 @@ impl Identity {
             fingerprint: *fingerprint,
             cores: *cores,
             contextualise: *contextualise,
+            foreign: None,
         }
     }
 }
@@ -199,15 +227,21 @@ impl Resource {
 
     /// Returns its id.
     pub(crate) fn id(&self) -> ResourceId {
-        resource_id(self.number)
+        match &self.identity.foreign {
+            Some((id, _)) => id.clone(),
+            None => resource_id(self.number),
+        }
     }
 
     /// Returns its addresses as known at `at`.
     pub(crate) fn addresses(&self, at: Timestamp) -> Addresses {
         match self.addressed_at {
-            Some(known) if known <= at => Addresses {
-                all: vec![address(self.number)],
-                private: None,
+            Some(known) if known <= at => match &self.identity.foreign {
+                Some((_, addresses)) if !addresses.all.is_empty() => addresses.clone(),
+                _ => Addresses {
+                    all: vec![address(self.number)],
+                    private: None,
+                },
             },
             _ => Addresses::default(),
         }
@@ -237,7 +271,7 @@ impl Resource {
             resource: self.id(),
             state,
             addresses,
-            token: Some(self.identity.token.clone()),
+            token: Some(self.identity.token.clone()).filter(|token| !token.as_str().is_empty()),
             revision: change.revision,
             detail: change.detail.map(|detail| detail.text().to_owned()),
         }
