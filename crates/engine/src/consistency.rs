@@ -3,7 +3,7 @@
 //! Tallies and lists spare a pass over all instances at every event. Here
 //! they are worked out anew; simulations compare after every step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zenekar_base::{InstanceKey, NodeKey};
 
@@ -14,6 +14,11 @@ impl Engine {
     /// Names the first tally or list that does not agree with the instances;
     /// none if all is well. Costs a pass over everything.
     pub fn inconsistency(&self) -> Option<String> {
+        let adopted = self.state.instances.values();
+        let adopted: BTreeMap<_, _> = adopted.filter_map(Instance::adopted_as).collect();
+        if adopted != self.state.adopted {
+            return Some("the list of adopted instances".to_owned());
+        }
         self.node_keys().find_map(|key| {
             let what = self.inconsistency_of(key)?;
             Some(format!("{what} of node `{}`", self.state.node(key).name))

@@ -8,6 +8,7 @@ use zenekar_base::{
 };
 use zenekar_model::{NodeIndex, Topology};
 
+use crate::adopt::Adoption;
 use crate::record::Entry;
 
 /// A user's wish to change counts. Applied exactly once per id.
@@ -49,6 +50,8 @@ pub enum ScalingChange {
 pub enum Input {
     /// The user wants the infrastructure to be like this.
     Intent(Arc<Topology>),
+    /// The user wants to go on with what another orchestrator has made.
+    Adopt(Adoption),
     /// The user wants other counts.
     Scale(ScalingRequest),
     /// The user wants the infrastructure to go down.
@@ -233,6 +236,10 @@ pub enum Notice {
 pub enum Refusal {
     /// The infrastructure is going down.
     TeardownInProgress,
+    /// Only an infrastructure that was never brought up can be taken over.
+    NotNew,
+    /// What is to be taken over contradicts itself.
+    NotAdoptable(String),
     /// There is no intent to change yet.
     NoIntent,
     /// The descriptor is for an infrastructure of another name.
@@ -259,6 +266,10 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TeardownInProgress => formatter.write_str("the infrastructure is going down"),
+            Self::NotNew => formatter.write_str(
+                "the infrastructure was brought up here before, so none can be taken over as it",
+            ),
+            Self::NotAdoptable(reason) => formatter.write_str(reason),
             Self::NoIntent => formatter.write_str("the infrastructure has not been brought up"),
             Self::OtherName {
                 running,

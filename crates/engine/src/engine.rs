@@ -194,6 +194,7 @@ impl Engine {
         }
         match input {
             Input::Intent(topology) => self.handle_intent(&topology),
+            Input::Adopt(adoption) => self.handle_adopt(adoption),
             Input::Scale(request) => self.handle_scale(request),
             Input::Teardown => self.handle_teardown(),
             Input::Resume => self.handle_resume(),

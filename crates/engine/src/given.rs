@@ -171,7 +171,10 @@ impl Engine {
 
 /// Returns the nodes whose addresses matter to a node: those that its
 /// templates read, and those whose changes the descriptor says something about.
-fn read_by(topology: &Topology, index: NodeIndex) -> std::collections::BTreeSet<NodeIndex> {
+pub(crate) fn read_by(
+    topology: &Topology,
+    index: NodeIndex,
+) -> std::collections::BTreeSet<NodeIndex> {
     let node = topology.node(index);
     let explicit = node.dependencies.iter().filter(|dependency| {
         dependency

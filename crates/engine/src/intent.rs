@@ -54,7 +54,7 @@ impl Engine {
     }
 
     /// Brings what lives only in memory in line with a new topology.
-    fn sync_after_intent(&mut self) {
+    pub(crate) fn sync_after_intent(&mut self) {
         self.rebuild_links();
         for key in self.node_keys() {
             self.mark_outdated(key);

@@ -6,6 +6,7 @@
 //! Architecture invariant: no I/O, no clock, no randomness, no threads, no
 //! hash maps. Time, seed and inputs are arguments.
 
+mod adopt;
 mod advance;
 mod backoff;
 mod complete;
@@ -13,6 +14,7 @@ mod consistency;
 mod effect;
 mod engine;
 mod given;
+mod instance;
 mod intent;
 mod observe;
 mod plan;
@@ -26,12 +28,13 @@ mod status;
 mod step;
 mod waiting;
 
+pub use adopt::{Adoption, ForeignInstance, LostInstance};
 pub use effect::{
     Call, Effect, Input, Notice, Operation, Refusal, Response, ScalingChange, ScalingRequest, Scope,
 };
 pub use engine::Engine;
 
-pub use record::{Breakage, Doom, Entry, RECORD_VERSION, Record, SharedTopology};
+pub use record::{AdoptedInstance, Breakage, Doom, Entry, RECORD_VERSION, Record, SharedTopology};
 pub use settings::Settings;
 pub use snapshot::{SNAPSHOT_VERSION, Snapshot};
 pub use state::{Instance, Intent, NodeState, Phase, ProviderIndex, State};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use zenekar_base::{
-    ErrorClass, InstanceKey, ProviderError, ResourceState, ResourceView, Timestamp,
+    ErrorClass, InstanceKey, ProviderError, ResourceId, ResourceState, ResourceView, Timestamp,
 };
 
 use crate::backoff;
@@ -111,6 +111,9 @@ impl Engine {
                 deadline,
                 Operation::Observe { scope: Scope::All },
             );
+            // What was adopted has no tag of ours, so no listing shows it.
+            let adopted = self.adopted_at(provider);
+            self.observe_instances(provider, &adopted);
             return;
         }
         let watched: Vec<_> = progress
@@ -119,21 +122,31 @@ impl Engine {
             .filter_map(|key| self.instance(*key))
             .filter_map(|instance| Some((instance.key, instance.resource.clone()?)))
             .collect();
-        let batch_max = progress.capabilities.describe_batch_max.max(1) as usize;
-        for batch in watched.chunks(batch_max) {
+        self.observe_instances(provider, &watched);
+        if watched.is_empty() {
+            self.schedule_next_observation(provider);
+        }
+    }
+
+    /// Looks at some instances by what the provider calls them.
+    fn observe_instances(
+        &mut self,
+        provider: ProviderIndex,
+        instances: &[(InstanceKey, ResourceId)],
+    ) {
+        let capabilities = &self.providers[provider.index()].capabilities;
+        let batch_max = capabilities.describe_batch_max.max(1) as usize;
+        for batch in instances.chunks(batch_max) {
             self.providers[provider.index()].observing += 1;
             let keys = batch.iter().map(|(key, _)| *key).collect();
             self.call(
                 provider,
                 About::Observe(keys),
-                deadline,
+                self.now + CALL_DEADLINE,
                 Operation::Observe {
                     scope: Scope::Instances(batch.to_vec()),
                 },
             );
-        }
-        if watched.is_empty() {
-            self.schedule_next_observation(provider);
         }
     }
 
@@ -223,11 +236,12 @@ impl Engine {
         }
     }
 
+    /// Returns the instances that a listing of everything with our tag shows.
     fn instances_at(&self, provider: ProviderIndex) -> Vec<InstanceKey> {
         self.state
             .instances
             .values()
-            .filter(|instance| instance.provider == Some(provider))
+            .filter(|instance| instance.provider == Some(provider) && !instance.adopted)
             .map(|instance| instance.key)
             .collect()
     }
@@ -243,7 +257,10 @@ impl Engine {
         let mut seen = BTreeSet::new();
         for view in views {
             let gone = matches!(view.state, ResourceState::Gone | ResourceState::Deleting);
-            let key = self.state.tags.get(&view.instance).copied();
+            let place = (provider, view.resource.clone());
+            let adopted = self.state.adopted.get(&place);
+            let key = adopted.or_else(|| self.state.tags.get(&view.instance));
+            let key = key.copied();
             // What another provider shows under the same tag is not the instance.
             let owner = key.and_then(|key| self.instance(key)).map(|instance| {
                 let here = instance.provider == Some(provider);
@@ -272,6 +289,8 @@ impl Engine {
                 }
                 // Two resources for one instance, or one for none: what we do not want goes.
                 Some(_) | None if gone => {}
+                // Without our tag it is not ours to delete.
+                None if view.instance.as_str().is_empty() => {}
                 Some(_) => self.orphan_seen(provider, view),
                 None => {
                     let lately = self

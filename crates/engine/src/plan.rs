@@ -59,6 +59,7 @@ impl Engine {
         let mut changed = self.clone();
         match input {
             Input::Intent(topology) => changed.handle_intent(topology),
+            Input::Adopt(adoption) => changed.handle_adopt(adoption.clone()),
             Input::Scale(request) => changed.handle_scale(request.clone()),
             Input::Teardown => changed.handle_teardown(),
             Input::Resume | Input::Completion { .. } | Input::Tick => {}

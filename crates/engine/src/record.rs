@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zenekar_base::{
-    Addresses, ErrorClass, Fingerprint, GivenNode, InstanceKey, NodeKey, RequestId, ResourceId,
-    Timestamp,
+    Addresses, ErrorClass, Fingerprint, GivenNode, InstanceKey, InstanceTag, NodeKey, RequestId,
+    ResourceId, Timestamp,
 };
 use zenekar_model::{NodeFingerprint, Topology};
 
@@ -120,6 +120,34 @@ impl fmt::Display for Breakage {
     }
 }
 
+/// One instance that was there before: made by others, and without our tag.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AdoptedInstance {
+    /// The instance.
+    pub instance: InstanceKey,
+    /// Its node.
+    pub node: NodeKey,
+    /// Its number within the node.
+    pub ordinal: u32,
+    /// What those who made it call it: templates see it as the id of the node.
+    pub tag: InstanceTag,
+    /// The provider that has it.
+    pub provider: String,
+    /// What the provider calls it.
+    pub resource: ResourceId,
+    /// The candidate of its node that it counts as made from.
+    pub candidate: u32,
+    /// What it counts as made of.
+    pub fingerprint: NodeFingerprint,
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// Whether it was healthy; else it is checked first.
+    pub ready: bool,
+    /// The set of addresses that it was given, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<u32>,
+}
+
 /// A durable fact.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -132,6 +160,21 @@ pub enum Record {
         topology: SharedTopology,
         /// The counts of nodes that differ from their minimum, by name.
         targets: Vec<(String, u32)>,
+    },
+    /// A running infrastructure was taken over from another orchestrator: what
+    /// is wanted, and all that is there, as one fact, so that it happens in
+    /// full or not at all.
+    Adopted {
+        /// The generation of the intent.
+        generation: u64,
+        /// The topology.
+        topology: SharedTopology,
+        /// The counts of nodes that differ from their minimum, by name.
+        targets: Vec<(String, u32)>,
+        /// The sets of addresses that instances were given before, by number.
+        given: Vec<(u32, Arc<Vec<GivenNode>>)>,
+        /// The instances.
+        instances: Vec<AdoptedInstance>,
     },
     /// A scaling request was applied.
     Scaled {
@@ -297,6 +340,7 @@ impl Record {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::IntentSet { .. } => "intent-set",
+            Self::Adopted { .. } => "adopted",
             Self::Scaled { .. } => "scaled",
             Self::TeardownRequested { .. } => "teardown-requested",
             Self::Resumed => "resumed",

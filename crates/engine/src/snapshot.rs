@@ -58,6 +58,9 @@ struct StoredNode {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct StoredInstance {
     key: InstanceKey,
+    /// The tag of an adopted instance; that of others follows from their keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    adopted: Option<InstanceTag>,
     node: NodeKey,
     ordinal: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,7 +180,8 @@ impl Snapshot {
             .into_iter()
             .map(|(set, nodes)| (set, (nodes, 0)))
             .collect();
-        let (mut instances, mut tags) = (BTreeMap::new(), BTreeMap::new());
+        let (mut instances, mut tags, mut adopted) =
+            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for stored in self.instances {
             let instance = stored.restore(&infrastructure);
             let Some(node) = nodes.get_mut(instance.node.index()) else {
@@ -189,6 +193,7 @@ impl Snapshot {
                 *holders += 1;
             }
             tags.insert(instance.tag.clone(), instance.key);
+            adopted.extend(instance.adopted_as());
             instances.insert(instance.key, instance);
         }
         State {
@@ -203,6 +208,7 @@ impl Snapshot {
             node_keys,
             instances,
             tags,
+            adopted,
             providers: self.providers,
             given,
             next_given: self.next_given,
@@ -273,6 +279,7 @@ impl From<&Instance> for StoredInstance {
     fn from(instance: &Instance) -> Self {
         Self {
             key: instance.key,
+            adopted: instance.adopted.then(|| instance.tag.clone()),
             node: instance.node,
             ordinal: instance.ordinal,
             replaces: instance.replaces,
@@ -298,9 +305,12 @@ impl From<&Instance> for StoredInstance {
 
 impl StoredInstance {
     fn restore(self, infrastructure: &InfrastructureId) -> Instance {
+        let adopted = self.adopted.is_some();
+        let tag = self.adopted;
         Instance {
             key: self.key,
-            tag: InstanceTag::derive(infrastructure, self.key),
+            tag: tag.unwrap_or_else(|| InstanceTag::derive(infrastructure, self.key)),
+            adopted,
             node: self.node,
             ordinal: self.ordinal,
             replaces: self.replaces,

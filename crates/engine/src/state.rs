@@ -51,8 +51,11 @@ impl Phase {
 pub struct Instance {
     /// Its key.
     pub key: InstanceKey,
-    /// Its tag at the provider.
+    /// Its tag at the provider; of an adopted one, what those who made it call it.
     pub tag: InstanceTag,
+    /// Whether others have made it: it does not carry our tag, so that only
+    /// its resource id leads to it.
+    pub adopted: bool,
     /// Its node.
     pub node: NodeKey,
     /// Its number within the node; with the node's name it is what people call it.
@@ -187,6 +190,8 @@ pub struct State {
     pub instances: BTreeMap<InstanceKey, Instance>,
     /// Instances by tag.
     pub tags: BTreeMap<InstanceTag, InstanceKey>,
+    /// Adopted instances by what their provider calls them.
+    pub adopted: BTreeMap<(ProviderIndex, ResourceId), InstanceKey>,
     /// Providers by place.
     pub providers: Vec<String>,
     /// Sets of given addresses by number, as long as an instance holds them, with the number of holders.
@@ -218,6 +223,7 @@ impl State {
             node_keys: Vec::new(),
             instances: BTreeMap::new(),
             tags: BTreeMap::new(),
+            adopted: BTreeMap::new(),
             providers: Vec::new(),
             given: BTreeMap::new(),
             next_given: 0,
@@ -296,6 +302,16 @@ impl State {
                 topology,
                 targets,
             } => self.apply_intent(*generation, topology, targets),
+            Record::Adopted {
+                generation,
+                topology,
+                targets,
+                given,
+                instances,
+            } => {
+                self.apply_intent(*generation, topology, targets);
+                self.apply_adopted(targets, given, instances, at);
+            }
             Record::Scaled {
                 request,
                 generation,
@@ -453,35 +469,23 @@ impl State {
         at: Timestamp,
     ) {
         let tag = InstanceTag::derive(&self.infrastructure, key);
-        self.tags.insert(tag.clone(), key);
-        self.next_instance = self.next_instance.max(key.0 + 1);
-        let state = &mut self.nodes[node.index()];
-        state.next_ordinal = state.next_ordinal.max(ordinal + 1);
-        state.instances.insert(key);
-        state.counting += 1;
-        let instance = Instance {
-            key,
-            tag,
-            node,
-            ordinal,
+        self.insert(Instance {
             replaces,
-            phase: Phase::Planned,
-            phase_since: at,
-            doom: None,
-            breakage: None,
-            attempt: 0,
-            uncertain_since: None,
-            candidate: 0,
-            provider: None,
-            resource: None,
-            created_at: None,
-            addresses: Addresses::default(),
-            fingerprint: NodeFingerprint::default(),
-            given: None,
-            revision: 0,
-            ready_at: None,
-            last_error: None,
-        };
+            ..Instance::planned(key, tag, node, ordinal, at)
+        });
+    }
+
+    /// Adds an instance that was not there.
+    pub(crate) fn insert(&mut self, instance: Instance) {
+        let key = instance.key;
+        self.tags.insert(instance.tag.clone(), key);
+        self.next_instance = self.next_instance.max(key.0 + 1);
+        let node = &mut self.nodes[instance.node.index()];
+        node.next_ordinal = node.next_ordinal.max(instance.ordinal + 1);
+        node.instances.insert(key);
+        node.tally(&instance);
+        self.hold(None, instance.given);
+        self.adopted.extend(instance.adopted_as());
         self.instances.insert(key, instance);
     }
 
@@ -490,6 +494,9 @@ impl State {
             return;
         };
         self.tags.remove(&instance.tag);
+        if let Some((place, _)) = instance.adopted_as() {
+            self.adopted.remove(&place);
+        }
         self.hold(instance.given, None);
         let node = &mut self.nodes[instance.node.index()];
         node.instances.remove(&key);
@@ -528,7 +535,7 @@ impl State {
     }
 
     /// Moves one hold on a set of given addresses; a set that nobody holds is forgotten.
-    fn hold(&mut self, before: Option<u32>, after: Option<u32>) {
+    pub(crate) fn hold(&mut self, before: Option<u32>, after: Option<u32>) {
         if before == after {
             return;
         }
@@ -568,77 +575,6 @@ impl State {
                     .expect("there are fewer provider types than 2^16"),
             )
         })
-    }
-}
-
-impl Instance {
-    fn enter(&mut self, phase: Phase, at: Timestamp) {
-        if self.phase != phase {
-            self.phase = phase;
-            self.phase_since = at;
-        }
-    }
-
-    fn apply(&mut self, record: &Record, provider: Option<ProviderIndex>, at: Timestamp) {
-        match record {
-            Record::CreateIntended {
-                attempt,
-                candidate,
-                fingerprint,
-                given,
-                ..
-            } => {
-                self.attempt = *attempt;
-                self.candidate = *candidate;
-                self.provider = provider;
-                self.fingerprint = *fingerprint;
-                self.given = *given;
-                self.uncertain_since = Some(at);
-                self.enter(Phase::Creating, at);
-            }
-            Record::CreateFailed {
-                class,
-                message,
-                candidate,
-                ..
-            } if self.resource.is_none() => {
-                self.candidate = *candidate;
-                self.last_error = Some((*class, message.clone()));
-                self.uncertain_since = None;
-                self.given = None;
-                self.enter(Phase::Planned, at);
-            }
-            Record::Created { resource, .. } => {
-                self.resource = Some(resource.clone());
-                self.created_at = Some(at);
-                self.uncertain_since = None;
-                self.last_error = None;
-                self.enter(Phase::Booting, at);
-            }
-            Record::Running { addresses, .. } => {
-                self.addresses = addresses.clone();
-                if self.phase < Phase::Checking {
-                    self.enter(Phase::Checking, at);
-                }
-            }
-            Record::Ready { .. } => {
-                self.ready_at.get_or_insert(at);
-                self.enter(Phase::Ready, at);
-            }
-            Record::Unready { .. } => self.enter(Phase::Unready, at),
-            Record::RecontextualiseIntended {
-                revision, given, ..
-            } => {
-                self.revision = *revision;
-                self.given = *given;
-                self.enter(Phase::Restarting, at);
-            }
-            Record::Recontextualised { .. } => self.enter(Phase::Checking, at),
-            Record::Broke { breakage, .. } => self.breakage = Some(breakage.clone()),
-            Record::Recovered { .. } => self.breakage = None,
-            Record::Doomed { reason, .. } => self.doom = Some(reason.clone()),
-            _ => {}
-        }
     }
 }
 

@@ -36,6 +36,8 @@ pub struct InstanceStatus {
     pub reason: Option<String>,
     /// Which instance it replaces.
     pub replaces: Option<InstanceKey>,
+    /// Whether another orchestrator has made it.
+    pub adopted: bool,
 }
 
 /// One node, for people and tools.
@@ -393,6 +395,7 @@ impl Engine {
             waiting: self.waiting(instance),
             reason,
             replaces: instance.replaces,
+            adopted: instance.adopted,
         }
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Architecture invariant: no I/O, no clock, no randomness but the seed.
 
+mod adoption;
 mod scenario;
 mod verdict;
 mod world;

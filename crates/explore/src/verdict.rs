@@ -7,6 +7,7 @@ use zenekar_base::{Random, Timestamp};
 use zenekar_engine::{Input, State, Verdict};
 use zenekar_simcloud::{Intervention, Settings};
 
+use crate::adoption;
 use crate::scenario::{Action, Scenario};
 use crate::world::{Adversary, World, replay};
 
@@ -62,7 +63,13 @@ pub fn run(seed: u64, settings: Settings, adversary: Adversary) -> Result<Report
     let scenario = Scenario::random(seed);
     let mut world = World::new(seed, settings, adversary);
     let mut steps = 0;
-    world.tell(Input::Intent(Arc::clone(&scenario.first)));
+    let first = if adoption::is_drawn(seed) {
+        adoption::begin(&mut world, &scenario.first)
+    } else {
+        let first = Input::Intent(Arc::clone(&scenario.first));
+        world.tell(first.clone());
+        first
+    };
     let mut random = Random::from_seed(seed).child(3);
     for (pause_ms, action) in &scenario.actions {
         let until = world.now + zenekar_base::Millis(*pause_ms);
@@ -83,7 +90,7 @@ pub fn run(seed: u64, settings: Settings, adversary: Adversary) -> Result<Report
     });
     if world.engine.state().intent.is_none() {
         // The engine died before the very first fact was durable: the user sees that and asks again.
-        world.tell(Input::Intent(Arc::clone(&scenario.first)));
+        world.tell(first);
     }
     for pause_ms in [FATES_MAX_MS, DETECTION_MAX_MS] {
         let until = world.now + zenekar_base::Millis(pause_ms);
@@ -108,6 +115,7 @@ fn act(world: &mut World, action: &Action, random: &mut Random) {
             .cloud
             .ledger()
             .alive()
+            .filter(|entry| !adoption::is_bystander(entry))
             .map(|entry| entry.resource.clone())
             .collect();
         let index = usize::try_from(draw % (alive.len().max(1) as u64)).unwrap_or(0);
@@ -241,7 +249,15 @@ fn check_end(world: &World) -> Result<(), Failure> {
             ));
         }
     }
-    let alive: Vec<_> = world.cloud.ledger().alive().collect();
+    let (bystanders, alive): (Vec<_>, Vec<_>) = world
+        .cloud
+        .ledger()
+        .alive()
+        .partition(adoption::is_bystander);
+    let planted = world.cloud.ledger().entries();
+    if planted.filter(adoption::is_bystander).count() != bystanders.len() {
+        return safety("a machine of somebody else was deleted".to_owned());
+    }
     if alive.len() != wanted as usize {
         return safety(format!(
             "the cloud has {} machines, wanted are {wanted}",
@@ -249,11 +265,12 @@ fn check_end(world: &World) -> Result<(), Failure> {
         ));
     }
     for entry in &alive {
-        let known = state
-            .tags
-            .get(&entry.instance)
-            .and_then(|key| state.instances.get(key));
-        if known.and_then(|instance| instance.resource.as_ref()) != Some(&entry.resource) {
+        let mut known = state.instances.values();
+        let known = known.any(|instance| {
+            instance.resource.as_ref() == Some(&entry.resource)
+                && (instance.adopted || instance.tag == entry.instance)
+        });
+        if !known {
             return safety(format!("machine {} is not in the state", entry.resource));
         }
     }
@@ -262,7 +279,8 @@ fn check_end(world: &World) -> Result<(), Failure> {
         .iter()
         .filter(|entry| entry.record.kind() == "create-intended")
         .count();
-    let made = world.cloud.ledger().entries().count();
+    let made = world.cloud.ledger().entries();
+    let made = made.filter(|entry| !adoption::is_foreign(entry)).count();
     if made > intended {
         return safety(format!("{made} machines were made for {intended} intents"));
     }

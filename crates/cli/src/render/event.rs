@@ -6,6 +6,8 @@ use zenekar_base::{InstanceKey, NodeKey, Timestamp};
 use zenekar_engine::{Doom, Entry, Record, State};
 use zenekar_runtime::Pace;
 
+use crate::output::counted;
+
 /// Remembers what instances are called, also those that are gone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Narrator {
@@ -67,6 +69,12 @@ impl Narrator {
             let name = format!("{}/{ordinal}", node_name(state, *node));
             self.names.insert(*instance, name);
         }
+        if let Record::Adopted { instances, .. } = &entry.record {
+            for one in instances {
+                let name = format!("{}/{}", node_name(state, one.node), one.ordinal);
+                self.names.insert(one.instance, name);
+            }
+        }
     }
 
     /// Puts a fact into words; none if people need not know. The fact is
@@ -99,6 +107,19 @@ impl Narrator {
                     "generation {generation} of `{}`: {} nodes",
                     topology.name(),
                     topology.nodes().len()
+                ),
+            ),
+            Record::Adopted {
+                generation,
+                topology,
+                instances,
+                ..
+            } => (
+                Mood::Good,
+                format!(
+                    "generation {generation} of `{}`: taken over with {}",
+                    topology.name(),
+                    counted(instances.len(), "instance")
                 ),
             ),
             Record::Scaled {

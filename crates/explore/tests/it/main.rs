@@ -1,5 +1,6 @@
 //! Simulated lives of infrastructures.
 
+mod adoption;
 mod behaviour;
 mod build;
 mod lives;
