@@ -190,6 +190,28 @@ impl Session {
         result
     }
 
+    /// Hands one input to the engine and makes durable what follows from it,
+    /// without calling any provider. Returns why it was refused, if it was.
+    ///
+    /// The session can only be closed afterwards: the calls that the engine
+    /// asked for are made by the next one.
+    pub async fn record(
+        &mut self,
+        input: Input,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Refusal>, RuntimeError> {
+        if self.is_over {
+            return Err(RuntimeError::SessionOver {
+                infrastructure: self.engine.state().infrastructure.clone(),
+            });
+        }
+        self.is_over = true;
+        let now = self.host.clock.now();
+        let reaction = self.turn.handle(&self.host, &mut self.engine, now, input)?;
+        self.commit(observer, false).await?;
+        Ok(reaction.refusal)
+    }
+
     async fn work(
         &mut self,
         inputs: Vec<Input>,

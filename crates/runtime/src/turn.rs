@@ -111,7 +111,9 @@ impl Turn {
                     let encoded = encode(&entry, &mut self.pages.bytes)?;
                     self.pages.entries.push(encoded);
                     match entry.record {
-                        Record::IntentSet { .. } => self.is_wanted = Some(true),
+                        Record::IntentSet { .. } | Record::Adopted { .. } => {
+                            self.is_wanted = Some(true);
+                        }
                         Record::TornDown => self.is_wanted = Some(false),
                         _ => {}
                     }
