@@ -216,7 +216,7 @@ impl Composer<'_, '_, '_> {
             .map_or(start, |found| to_u32(found.content).min(end.max(start)));
         let style = style_of(style);
         let (start, end) = self.trim(value, style, start, end);
-        let meaning = tag.map_or(Meaning::None, Meaning::of);
+        let meaning = self.meaning_of(tag);
         let tag_span = properties
             .as_ref()
             .and_then(|found| found.tag.clone())
@@ -291,7 +291,9 @@ impl Composer<'_, '_, '_> {
         start: u32,
         end: u32,
     ) -> Data {
-        if style == Style::Plain && matches!(meaning, Meaning::None | Meaning::Unknown) {
+        if style == Style::Plain
+            && matches!(meaning, Meaning::None | Meaning::Unknown | Meaning::Opaque)
+        {
             let resolved = scalar::resolve(value);
             if let Scalar::Int(number) = resolved {
                 self.warn_about_leading_zero(value, number, start, end);
@@ -407,11 +409,12 @@ impl Composer<'_, '_, '_> {
         });
         self.name(properties.as_ref(), node);
         self.set_anchor(anchor, Anchor::Open { node });
+        let meaning = self.meaning_of(tag);
         self.frames.push(Frame {
             node,
             is_map,
             anchor,
-            meaning: tag.map_or(Meaning::None, Meaning::of),
+            meaning,
             tag_span,
             children: self.children.len(),
             height: 0,

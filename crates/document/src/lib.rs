@@ -27,7 +27,7 @@ mod tree;
 pub use limits::Limits;
 pub use load::{
     Loaded, Project, load_configuration_file, load_file, load_file_in, load_text,
-    load_text_last_counts,
+    load_text_last_counts, load_text_with_tags,
 };
 pub use scalar::{boolean_word, plain_value, reads_as_text};
 pub use tree::{Document, Entries, Entry, Items, Key, Kind, NodeId, Style, View};

@@ -91,6 +91,20 @@ pub fn load_text(name: &str, text: &str, limits: &Limits, sources: &mut SourceMa
     Loader::new(limits, sources).load_one(name, text)
 }
 
+/// Reads a text that a program has stored with its objects: as [`load_text`]
+/// does, but the tags of Python objects and other unknown tags are kept as
+/// names, see [`View::tag`](crate::View::tag). Nothing is imported or made.
+pub fn load_text_with_tags(
+    name: &str,
+    text: &str,
+    limits: &Limits,
+    sources: &mut SourceMap,
+) -> Loaded {
+    let mut loader = Loader::new(limits, sources);
+    loader.keeps_tags = true;
+    loader.load_one(name, text)
+}
+
 /// Reads a text as [`load_text`] does, but of a key that is given twice the
 /// last value counts, as with YAML readers that do not mind; it is still reported.
 pub fn load_text_last_counts(
@@ -144,6 +158,8 @@ pub(crate) struct Loader<'s> {
     pub(crate) last_counts: bool,
     /// Whether tags that name objects of Occopus are passed over.
     pub(crate) takes_object_tags: bool,
+    /// Whether unknown tags are kept as names.
+    pub(crate) keeps_tags: bool,
 }
 
 impl<'s> Loader<'s> {
@@ -161,6 +177,7 @@ impl<'s> Loader<'s> {
             height: 0,
             last_counts: false,
             takes_object_tags: false,
+            keeps_tags: false,
         }
     }
 

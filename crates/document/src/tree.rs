@@ -1,5 +1,6 @@
 //! The document: an arena of values, and views into it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zenekar_base::{Float, Value};
@@ -140,6 +141,8 @@ pub struct Document {
     pub(crate) text: String,
     pub(crate) bytes: Vec<Vec<u8>>,
     pub(crate) wide: Vec<i128>,
+    /// The tags that were kept as names, by value.
+    pub(crate) tags: BTreeMap<u32, TextRef>,
     pub(crate) root: Option<u32>,
 }
 
@@ -226,6 +229,14 @@ pub struct View<'d> {
 impl<'d> View<'d> {
     fn target(self) -> &'d Node {
         &self.document.nodes[self.document.resolve(self.site) as usize]
+    }
+
+    /// Returns the tag of the value as it is written, if it was read by
+    /// [`load_text_with_tags`](crate::load_text_with_tags) and stands for
+    /// nothing that is known.
+    pub fn tag(self) -> Option<&'d str> {
+        let tag = self.document.tags.get(&self.id().0)?;
+        Some(self.document.text_of(*tag))
     }
 
     /// Returns the identity of the value: all aliases of one anchor have the same.

@@ -7,7 +7,7 @@ use super::{Composer, Frame};
 use crate::encoding;
 use crate::import::ImportKind;
 use crate::scalar::{self, Scalar};
-use crate::tree::{Data, Style};
+use crate::tree::{Data, Style, TextRef};
 
 /// Where the tags of YAML itself live.
 const CORE: &str = "tag:yaml.org,2002:";
@@ -57,6 +57,8 @@ pub(super) enum Meaning {
     Map,
     Import(ImportKind),
     Python,
+    /// A name that is kept and stands for nothing.
+    Opaque,
     Unknown,
 }
 
@@ -98,7 +100,9 @@ impl Composer<'_, '_, '_> {
         start: u32,
     ) -> Data {
         let resolved = match meaning {
-            Meaning::None | Meaning::Unknown | Meaning::Text => Some(Scalar::Text),
+            Meaning::None | Meaning::Unknown | Meaning::Opaque | Meaning::Text => {
+                Some(Scalar::Text)
+            }
             Meaning::Int => scalar::integer(value).map(Scalar::Int),
             Meaning::Float => scalar::float(value)
                 .or_else(|| whole_float(value))
@@ -126,6 +130,10 @@ impl Composer<'_, '_, '_> {
     /// Reports a tag that a scalar cannot have.
     pub(super) fn check_scalar_tag(&mut self, meaning: Meaning, node: u32, tag: Span) {
         if self.is_object_tag(tag) {
+            return;
+        }
+        if meaning == Meaning::Opaque {
+            self.keep_tag(node, tag);
             return;
         }
         let span = self.loader.document.span_of(node);
@@ -179,6 +187,24 @@ impl Composer<'_, '_, '_> {
         self.loader.takes_object_tags && OBJECTS.contains(&self.tag_text(tag))
     }
 
+    /// Keeps the name of a tag of a stored object: it stands for nothing else.
+    fn keep_tag(&mut self, node: u32, tag: Span) {
+        let text = TextRef {
+            start: tag.start,
+            length: tag.len(),
+            source: self.pass.source,
+        };
+        self.loader.document.tags.insert(node, text);
+    }
+
+    /// Returns what a tag asks for; that of a stored object asks for nothing.
+    pub(super) fn meaning_of(&self, tag: Option<&Tag>) -> Meaning {
+        match tag.map_or(Meaning::None, Meaning::of) {
+            Meaning::Python | Meaning::Unknown if self.loader.keeps_tags => Meaning::Opaque,
+            meaning => meaning,
+        }
+    }
+
     fn tag_text(&self, tag: Span) -> &str {
         self.pass
             .original
@@ -217,6 +243,10 @@ impl Composer<'_, '_, '_> {
                 return self.import(kind, frame, data, tag);
             }
             _ if self.is_object_tag(tag) => return data,
+            (Meaning::Opaque, _) => {
+                self.keep_tag(frame.node, tag);
+                return data;
+            }
             _ => {}
         }
         let diagnostic = match frame.meaning {
