@@ -113,6 +113,13 @@ impl Failure {
         self.message.as_deref().unwrap_or_default()
     }
 
+    /// Returns the failure and its causes in one line.
+    pub(crate) fn summary(&self) -> String {
+        let message = self.message.as_deref().unwrap_or("failed");
+        let parts = std::iter::once(message).chain(self.causes.iter().map(String::as_str));
+        parts.collect::<Vec<_>>().join(": ")
+    }
+
     /// Tells the failure on stderr.
     pub(crate) fn tell(&self, output: Output) {
         let Some(message) = &self.message else { return };
@@ -242,6 +249,8 @@ impl From<Refusal> for Failure {
             Refusal::UnknownNode(_) | Refusal::UnknownInstance(_) => {
                 "`zenekar status` shows nodes and instances"
             }
+            Refusal::NotNew => "`zenekar list` shows which infrastructures there are",
+            Refusal::NotAdoptable(_) => "nothing was changed; correct what is to be taken over",
         };
         let exit = match &refusal {
             Refusal::UnknownNode(_) | Refusal::UnknownInstance(_) => Exit::Usage,
