@@ -110,6 +110,10 @@ pub enum Contextualisation {
     CloudInit {
         /// The text of the template, or what `!yaml_import` or an inline mapping holds.
         template: Value,
+        /// A mapping written as YAML, where its data alone do not tell how: with
+        /// names for what stands at several places, or with keys that are not texts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        written: Option<String>,
         /// The `attributes` section.
         attributes: Value,
     },

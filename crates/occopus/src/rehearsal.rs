@@ -23,7 +23,8 @@ use crate::definition::PlacedDefinition;
 use crate::description::PlacedNode;
 use crate::options::LoadOptions;
 use crate::render::{
-    CallSite, Compiled, Directory, Failure, Findings, Record, Scene, Step, index_of, placeholder,
+    CallSite, Compiled, Directory, Failure, Findings, Purpose, Record, Scene, Step, index_of,
+    placeholder,
 };
 
 /// The infrastructure id of all rehearsals: fingerprints must not depend on the true one.
@@ -123,6 +124,8 @@ struct Stage<'a, 'd> {
     /// Implementations with a template that ran out of its budget: trying them
     /// for every node would take hours and tell nothing new.
     exhausting: BTreeSet<(u32, u32)>,
+    /// Implementations that were tried as the original renders them.
+    compared: BTreeSet<(u32, u32)>,
 }
 
 impl<'a, 'd> Stage<'a, 'd> {
@@ -144,6 +147,7 @@ impl<'a, 'd> Stage<'a, 'd> {
             common: slots(scene),
             done: HashMap::new(),
             exhausting: BTreeSet::new(),
+            compared: BTreeSet::new(),
         }
     }
 
@@ -231,6 +235,9 @@ impl<'a, 'd> Stage<'a, 'd> {
             undefined: &undefined,
             allow_host_commands: self.allow_host_commands,
         };
+        // The way in which the original writes templates differs little between
+        // the nodes of one definition.
+        let compares = self.report.is_some() && self.compared.insert((node.definition, candidate));
         let own = placeholder(&format!("instance of {}", implementation.provider));
         let (definition, at) = (node.definition as usize, candidate as usize);
         let Some(full) = &self.compiled[definition][at] else {
@@ -248,6 +255,7 @@ impl<'a, 'd> Stage<'a, 'd> {
             &calls,
             &own.instance,
             &self.inherited,
+            Purpose::Rehearsal { compares },
             &mut findings,
         );
         let health = CallSite {
@@ -275,6 +283,7 @@ impl<'a, 'd> Stage<'a, 'd> {
             },
             read: record.read.iter().copied().collect(),
         };
+        let has_failed = !(failures.is_empty() && full.failures.is_empty());
         for failure in failures {
             if matches!(
                 failure.error.kind,
@@ -286,6 +295,9 @@ impl<'a, 'd> Stage<'a, 'd> {
         }
         for path in undefined {
             self.report_undefined(position, candidate, &path);
+        }
+        if let Some(why) = performance.deviation.filter(|_| !has_failed) {
+            self.report_deviation(position, candidate, &why);
         }
         outcome
     }
@@ -314,6 +326,24 @@ impl<'a, 'd> Stage<'a, 'd> {
                 .help("put text with braces of its own between `{% raw %}` and `{% endraw %}`");
         }
         self.push(diagnostic, position, unknown);
+    }
+
+    /// Reports user-data that the original would fail at.
+    fn report_deviation(&mut self, position: usize, candidate: u32, why: &str) {
+        let Some(view) = self.view_of(position, candidate) else {
+            return;
+        };
+        let section = view.get("contextualisation");
+        let entry = section.and_then(|section| section.get_entry("context_template"));
+        let place = entry.map_or(view.span(), |entry| entry.key.span());
+        let diagnostic = Diagnostic::note(
+            &codes::ORIGINAL_FAILS,
+            "Occopus could not render this user-data",
+        )
+        .at(place)
+        .help(format!("once it is written as YAML, {why}"))
+        .help("here every text is rendered by itself, so that it works");
+        self.push(diagnostic, position, None);
     }
 
     fn report_undefined(&mut self, position: usize, candidate: u32, path: &[Step]) {

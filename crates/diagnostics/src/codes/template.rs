@@ -13,6 +13,7 @@ pub static ALL: &[&Code] = &[
     &HOST_COMMAND,
     &INVALID_CLOUD_CONFIG,
     &BUDGET,
+    &ORIGINAL_FAILS,
 ];
 
 /// Template that does not parse.
@@ -89,4 +90,15 @@ pub static BUDGET: Code = Code {
     title: "template that computes too much",
     explanation: "Rendering is limited in steps and in the size of its output, so that a mistake cannot \
         hang the orchestrator.",
+};
+
+/// User-data that only this implementation can render.
+pub static ORIGINAL_FAILS: Code = Code {
+    id: "ZK0410",
+    title: "user-data that Occopus could not render",
+    explanation: "Occopus writes the mapping of a cloud-init file as YAML, folds its lines at column 80, \
+        puts `\\` before double quotes, and only then renders the text as a template. Here that breaks \
+        a template, or what comes out is not YAML any more. Zenekar renders every text by itself \
+        instead, so that the instance gets what is written. To make it work with Occopus too, use \
+        single quotes and no spaces within `{{…}}`.",
 };

@@ -1,5 +1,7 @@
 //! One implementation with its templates compiled, and what comes out of it.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use zenekar_base::resource::MysqlProbe;
@@ -49,8 +51,26 @@ enum Context {
     None,
     /// A text that is a template as a whole.
     Text(Piece),
-    /// A mapping whose texts are templates.
-    Mapping(Piece),
+    /// A mapping.
+    Mapping {
+        /// The mapping written as YAML, a template as a whole, as in the original;
+        /// none where writing it breaks a template.
+        whole: Option<Piece>,
+        /// The mapping whose texts are templates each for itself.
+        parts: Piece,
+    },
+}
+
+/// What a rendering is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// An instance.
+    Production,
+    /// To find mistakes with their places, and fingerprints.
+    Rehearsal {
+        /// Whether to try, too, what the original would make of it.
+        compares: bool,
+    },
 }
 
 impl Compiled {
@@ -67,12 +87,13 @@ impl Compiled {
             Contextualisation::Basic { attributes: own } => attributes = own,
             Contextualisation::CloudInit {
                 template,
+                written,
                 attributes: own,
             } => {
                 attributes = own;
                 resource =
                     compiler.compile_at(&["resource"], &implementation.resource, Reading::Emitted);
-                context = compile_context(&mut compiler, template);
+                context = compile_context(&mut compiler, template, written.as_deref());
             }
             Contextualisation::Docker {
                 environment: own,
@@ -200,14 +221,20 @@ impl Compiled {
             *piece = settle(piece);
         }
         settled.context = match &self.context {
-            Context::Mapping(piece) => Context::Mapping(settle(piece)),
             // Its own rendering also checks what comes out.
-            other => {
-                if let Context::Text(piece) = other {
-                    names.extend(piece.names());
+            Context::Mapping { whole, parts } => {
+                let parts = settle(parts);
+                names.extend(whole.iter().flat_map(Piece::names));
+                Context::Mapping {
+                    whole: whole.clone(),
+                    parts,
                 }
-                other.clone()
             }
+            Context::Text(piece) => {
+                names.extend(piece.names());
+                self.context.clone()
+            }
+            Context::None => Context::None,
         };
         settled.names = names;
         settled
@@ -220,6 +247,7 @@ impl Compiled {
         calls: &CallSite<'_>,
         instance: &InstanceTag,
         inherited: &SharedValue,
+        purpose: Purpose,
         findings: &mut Findings<'_>,
     ) -> Performance {
         let mut namespace = Namespace {
@@ -255,20 +283,21 @@ impl Compiled {
         };
         match &self.context {
             Context::None => {}
-            Context::Mapping(piece) => {
-                performance.mapping = Some(piece.render(&namespace, TEMPLATE_PATH, findings));
+            Context::Mapping { whole, parts } => {
+                if purpose != (Purpose::Rehearsal { compares: false }) {
+                    match as_the_original(whole.as_ref(), &namespace) {
+                        Ok(text) if purpose == Purpose::Production => performance.text = Some(text),
+                        Ok(_) => {}
+                        Err(message) => performance.deviation = Some(message),
+                    }
+                }
+                if performance.text.is_none() {
+                    performance.mapping = Some(parts.render(&namespace, TEMPLATE_PATH, findings));
+                }
+                return performance;
             }
             Context::Text(piece) => {
-                let text = piece.render(&namespace, TEMPLATE_PATH, findings);
-                performance.text = text.as_str().map(|text| {
-                    // A template without tags loses its last line end like any other.
-                    let text = if piece.is_fixed() {
-                        text.strip_suffix('\n').unwrap_or(text)
-                    } else {
-                        text
-                    };
-                    text.to_owned()
-                });
+                performance.text = render_whole(piece, &namespace, findings);
             }
         }
         if let Some(text) = &performance.text
@@ -385,25 +414,59 @@ impl Compiled {
     }
 }
 
-fn compile_context(compiler: &mut Compiler, template: &Value) -> Context {
+fn compile_context(compiler: &mut Compiler, template: &Value, written: Option<&str>) -> Context {
     if matches!(template, Value::String(_)) {
         return Context::Text(compiler.compile_at(TEMPLATE_PATH, template, Reading::Text));
     }
     let mut parts = Compiler::default();
     let piece = parts.compile_at(TEMPLATE_PATH, template, Reading::Emitted);
+    let mapping = written.map_or_else(|| Cow::Owned(emit(template)), Cow::Borrowed);
+    let text = Value::String(format!("{CLOUD_CONFIG}\n{mapping}"));
+    let mut whole = Compiler::default();
+    let whole_piece = whole.compile_at(TEMPLATE_PATH, &text, Reading::Text);
+    let is_sound = whole.failures.is_empty();
     // Tags that only make sense over several texts (a loop around items, `set`)
-    // need the way of the original: write all, then render that.
-    if !parts.failures.is_empty() || parts.sets_names {
-        let text = format!("{CLOUD_CONFIG}\n{}", emit(template));
-        let mut whole = Compiler::default();
-        let piece = whole.compile_at(TEMPLATE_PATH, &Value::String(text), Reading::Text);
-        if whole.failures.is_empty() {
-            compiler.absorb(whole);
-            return Context::Text(piece);
-        }
+    // mean nothing in the single ones.
+    if is_sound && (!parts.failures.is_empty() || parts.sets_names) {
+        compiler.absorb(whole);
+        return Context::Text(whole_piece);
     }
     compiler.absorb(parts);
-    Context::Mapping(piece)
+    Context::Mapping {
+        whole: is_sound.then_some(whole_piece),
+        parts: piece,
+    }
+}
+
+/// Renders a mapping as the original does: written as YAML, rendered, and
+/// looked at whether that is still YAML.
+fn as_the_original(whole: Option<&Piece>, namespace: &Namespace<'_>) -> Result<String, String> {
+    let piece =
+        whole.ok_or("a template is torn apart by the end of a line, or broken by a `\\`")?;
+    let watch = Cell::new(false);
+    let mut findings = Findings::new(&watch);
+    let text = render_whole(piece, namespace, &mut findings);
+    if let Some(failure) = findings.failures.first() {
+        return Err(failure.error.message.clone());
+    }
+    let text = text.unwrap_or_default();
+    match fault_of_cloud_config(&text) {
+        Some(fault) => Err(fault),
+        None => Ok(text),
+    }
+}
+
+fn render_whole(
+    piece: &Piece,
+    namespace: &Namespace<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<String> {
+    let text = piece.render(namespace, TEMPLATE_PATH, findings);
+    let text = text.as_str()?;
+    // A template without tags loses its last line end like any other.
+    let is_fixed = piece.is_fixed();
+    let stripped = text.strip_suffix('\n').filter(|_| is_fixed);
+    Some(stripped.unwrap_or(text).to_owned())
 }
 
 fn variables_of(calls: &CallSite<'_>, inherited: &SharedValue) -> SharedValue {
@@ -455,6 +518,7 @@ fn raw_context(context: &Contextualisation) -> Value {
         Contextualisation::CloudInit {
             template,
             attributes,
+            ..
         } => (
             "cloudinit",
             vec![("context_template", template), ("attributes", attributes)],

@@ -20,9 +20,9 @@ use zenekar_model::{
 };
 use zenekar_template::SharedValue;
 
-pub(crate) use compiled::Compiled;
+pub(crate) use compiled::{Compiled, Purpose};
+pub(crate) use emit::has_form;
 pub use emit::yaml_text;
-pub(crate) use emit::{emit, has_form};
 pub(crate) use functions::{CallSite, Directory, Record, placeholder};
 pub(crate) use piece::{Failure, Findings, Step};
 pub(crate) use scene::Scene;
@@ -184,6 +184,7 @@ impl Renderer for OccopusRenderer {
                 &calls,
                 input.instance,
                 inherited,
+                Purpose::Production,
                 &mut findings,
             );
             refuse(&node.name, &findings.failures)?;

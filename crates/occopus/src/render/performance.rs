@@ -17,6 +17,8 @@ pub(crate) struct Performance {
     pub(super) resource: Value,
     pub(super) text: Option<String>,
     pub(super) mapping: Option<Value>,
+    /// Why the original would fail where this does not.
+    pub(crate) deviation: Option<String>,
     pub(super) environment: Value,
     pub(super) command: Value,
     pub(super) attributes: Value,
