@@ -11,6 +11,7 @@ use crate::load::Loader;
 use crate::offsets::{Offsets, to_u32};
 use crate::properties::{self, Properties};
 use crate::scalar::{self, Scalar};
+use crate::straighten;
 use crate::tree::{Data, EntryData, NO_INDEX, Node, OWN_TEXT, Style, TextRef};
 
 mod alias;
@@ -30,6 +31,8 @@ pub(crate) struct Pass<'t> {
     pub(crate) text: &'t str,
     /// The parts that are blanked out; what is left of their values is invalid.
     pub(crate) blanked: &'t [Range<usize>],
+    /// Whether line breaks were taken out of the text.
+    pub(crate) is_straightened: bool,
     /// The index of the source text.
     pub(crate) source: u16,
 }
@@ -134,6 +137,11 @@ impl Composer<'_, '_, '_> {
         }
         match event {
             Event::Scalar(value, style, anchor, tag) => {
+                let value = if self.pass.is_straightened {
+                    straighten::restored(value)
+                } else {
+                    value
+                };
                 self.scalar(&value, style, anchor, tag.as_deref(), start, end);
             }
             Event::Alias(anchor) => self.alias(anchor, start, end),

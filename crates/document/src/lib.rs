@@ -21,6 +21,7 @@ mod position;
 mod properties;
 mod recover;
 mod scalar;
+mod straighten;
 mod syntax;
 mod tree;
 

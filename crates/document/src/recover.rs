@@ -10,6 +10,7 @@ use zenekar_diagnostics::{Diagnostic, Span, codes::document as codes};
 use crate::compose::Pass;
 use crate::load::Loader;
 use crate::offsets::{Offsets, to_u32};
+use crate::straighten::{Straightened, straightened};
 use crate::syntax::{self, Mistake, indentation};
 use crate::tree::Document;
 
@@ -19,6 +20,39 @@ const RECOVERIES_MAX: usize = 12;
 const REREAD_BYTES_MAX: usize = 32 << 20;
 /// How many control characters of one file are reported.
 const CONTROL_CHARACTERS_MAX: usize = 5;
+/// How many quoted texts and brackets of one file may have too little
+/// indentation; each costs a pass.
+const STRAIGHTENED_MAX: usize = 1_000;
+
+/// What was straightened so far in one file.
+#[derive(Default)]
+struct Straightening {
+    count: usize,
+    /// The text before the last part was straightened, and the end of that part.
+    before: Option<(String, usize)>,
+    /// Set where it did not help: the mistake is another one.
+    has_failed: bool,
+}
+
+impl Straightening {
+    /// Returns the text to read next, if there is something to straighten or to take back.
+    fn next(&mut self, text: &str, info: &str, at: usize) -> Option<String> {
+        if let Some((before, end)) = self.before.take()
+            && at < end
+            && !self.has_failed
+        {
+            self.has_failed = true;
+            return Some(before);
+        }
+        if self.has_failed || self.count >= STRAIGHTENED_MAX {
+            return None;
+        }
+        let Straightened { text: flat, range } = straightened(text, info, at)?;
+        self.count += 1;
+        self.before = Some((text.to_owned(), range.end));
+        Some(flat)
+    }
+}
 
 /// The sizes of the arena, to which a failed pass goes back.
 struct Checkpoint {
@@ -41,12 +75,14 @@ impl Loader<'_> {
         let mut blanked: Vec<Range<usize>> = Vec::new();
         let mut found: Vec<Diagnostic> = Vec::new();
         let before = self.checkpoint();
-        let passes = (REREAD_BYTES_MAX / original.len().max(1)).clamp(1, RECOVERIES_MAX);
-        for _ in 0..passes {
+        let passes = (REREAD_BYTES_MAX / original.len().max(1)).max(1);
+        let mut straight = Straightening::default();
+        for _ in 0..passes.min(RECOVERIES_MAX + STRAIGHTENED_MAX) {
             let pass = Pass {
                 original: &original,
                 text: &text,
                 blanked: &blanked,
+                is_straightened: straight.count > 0,
                 source,
             };
             let error = match self.compose(pass) {
@@ -58,6 +94,13 @@ impl Loader<'_> {
             };
             self.roll_back(&before);
             let at = Offsets::new(&text).byte(error.marker().index()) as usize;
+            if let Some(straightened) = straight.next(&text, error.info(), at) {
+                text = Cow::Owned(straightened);
+                continue;
+            }
+            if blanked.len() >= RECOVERIES_MAX {
+                break;
+            }
             let mistake = syntax::explain(&text, error.info(), at, self.file(source));
             let broken = broken_part(&text, &mistake, &blanked);
             // The same line again means that too little was blanked out.

@@ -11,10 +11,8 @@ use crate::offsets::to_u32;
 
 mod lines;
 
-use lines::{
-    colon_without_space, is_bare, shortened, starts_value, unquoted_template, value_with_colon,
-};
-pub(crate) use lines::{indentation, quoted, word_at};
+use lines::{colon_without_space, is_bare, shortened, unquoted_template, value_with_colon};
+pub(crate) use lines::{indentation, quoted, starts_value, word_at};
 
 /// How far back an open bracket or quote is looked for; longer lists and texts are written in block style.
 const LOOK_BACK_BYTES_MAX: usize = 8 << 10;

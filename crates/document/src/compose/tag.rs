@@ -81,7 +81,8 @@ impl Meaning {
             };
         }
         match name.as_str() {
-            "!" => Self::Text,
+            // Occopus's reader gives the value its type all the same.
+            "!" => Self::None,
             "!yaml_import" => Self::Import(ImportKind::Yaml),
             "!text_import" => Self::Import(ImportKind::Text),
             "!python_import" => Self::Python,
@@ -107,7 +108,10 @@ impl Composer<'_, '_, '_> {
             Meaning::Float => scalar::float(value)
                 .or_else(|| whole_float(value))
                 .map(Scalar::Float),
-            Meaning::Bool => scalar::boolean(value).map(Scalar::Bool),
+            // By this tag the words of YAML 1.1 are truth values after all.
+            Meaning::Bool => scalar::boolean(value)
+                .or_else(|| scalar::boolean_word(value).filter(|_| value.len() > 1))
+                .map(Scalar::Bool),
             Meaning::Null => scalar::is_null(value).then_some(Scalar::Null),
             Meaning::Timestamp => scalar::is_date(value).then_some(Scalar::Date),
             Meaning::Binary => return self.binary(value),

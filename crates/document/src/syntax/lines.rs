@@ -36,7 +36,7 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 /// Says whether a value may start after this text.
-pub(super) fn starts_value(before: &str) -> bool {
+pub(crate) fn starts_value(before: &str) -> bool {
     let line = before.rsplit('\n').next().unwrap_or(before);
     let trimmed = line.trim_end();
     let after_indicator = trimmed.len() < line.len() && trimmed.ends_with([':', '-']);

@@ -44,7 +44,7 @@ fn values_have_the_types_that_descriptors_rely_on() {
     expect("i", Value::Bytes(b"hi".to_vec()));
     expect("j", Value::Float(Float(3.0)));
     expect("k", Value::Int(7));
-    expect("l", Value::from("5"));
+    expect("l", Value::Int(5));
     expect("m", Value::Null);
     expect("n", Value::List(vec![Value::Int(1), Value::from("x")]));
     expect("o", Value::Int(12_345_678_901_234_567_890_123));
@@ -203,4 +203,45 @@ fn a_byte_order_mark_and_windows_line_ends_are_no_mistake() {
     let item = at(root, "b").items().next().expect("an item");
     assert_eq!(item.as_str(), Some("x\ny\n"));
     assert_eq!(sources.position(at(root, "a").span()).line, 1);
+}
+
+#[test]
+fn quotes_and_brackets_need_no_indentation() {
+    let cases = [
+        ("a: \"x\nb\"\nc: 1\n", "x b"),
+        ("a: \"x\n\nz\n   w\"  # note\nc: 1\n", "x\nz w"),
+        ("a: 'it''s\n\n\n#y: z\n\"'\nc: 1\n", "it's\n\n#y: z \""),
+        ("a: \"x \\\n y\\\n\\  z\"\nc: 1\n", "x y  z"),
+        ("a: \"x\r\ny\"\r\nc: 1\r\n", "x y"),
+    ];
+    for (text, expected) in cases {
+        // One level deeper, so that the further lines are left of the key.
+        let text = format!("top:\n  - &k\n    {}", text.replacen("\nc:", "\n    c:", 1));
+        let (document, _) = read(&text);
+        let top = at(document.root().expect("not empty"), "top");
+        let item = top.items().next().expect("one item");
+        assert_eq!(at(item, "a").as_str(), Some(expected), "{text}");
+        assert_eq!(at(item, "c").as_int(), Some(1), "{text}");
+    }
+    let (document, sources) =
+        read("a:\n  b: [ # one\n# two\n1, one\ntwo, \"x\ny\",\n{k:\n1}\n]\n  c: d\n");
+    let inner = at(document.root().expect("not empty"), "a");
+    let value = at(inner, "b").to_value();
+    let expected = Value::List(vec![
+        Value::Int(1),
+        Value::from("one two"),
+        Value::from("x y"),
+        Value::Map(vec![("k".to_owned(), Value::Int(1))]),
+    ]);
+    assert_eq!(value, expected);
+    assert_eq!(shown(&sources, at(inner, "c").span()), "d");
+}
+
+#[test]
+fn many_texts_without_indentation_do_not_take_long() {
+    let entry = "  - \"a\nb\"\n";
+    let text = format!("top:\n{}", entry.repeat(900));
+    let (document, _) = read(&text);
+    let items = at(document.root().expect("not empty"), "top").items();
+    assert!(items.map(View::as_str).all(|text| text == Some("a b")));
 }
