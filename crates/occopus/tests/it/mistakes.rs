@@ -491,6 +491,10 @@ fn in_templates() {
             with_template("        runcmd:\n          - echo {{ibget('backends.auth_data')}}"),
         ),
         (
+            "template_only_here",
+            with_template("        runcmd:\n          - \"it's {{ variables[\\\"a\\\"] }}\\n\""),
+        ),
+        (
             "template_never_ends",
             with_template(
                 "        runcmd:\n          - \"{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}\"",

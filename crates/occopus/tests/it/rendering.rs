@@ -69,12 +69,20 @@ fn render(sections: &str) -> Rendered {
     render_with(&topology_of(&format!("{HEAD}{sections}")), &given()).expect("renderable")
 }
 
+/// Puts one text into a cloud-init mapping.
+fn with_command(text: &str) -> String {
+    format!(
+        "  - resource: {{ type: sim }}\n    contextualisation:\n      type: cloudinit\n      context_template:\n        runcmd:\n        - {text}\n"
+    )
+}
+
 /// Renders one text of a cloud-init mapping and returns it as written.
 fn line(text: &str) -> String {
-    let sections = format!(
-        "  - resource: {{ type: sim }}\n    contextualisation:\n      type: cloudinit\n      context_template:\n        runcmd:\n        - {text}\n"
-    );
-    let user_data = render(&sections).user_data.expect("user-data");
+    written(render(&with_command(text)))
+}
+
+fn written(rendered: Rendered) -> String {
+    let user_data = rendered.user_data.expect("user-data");
     let lines = user_data
         .strip_prefix("#cloud-config\nruncmd:\n- ")
         .expect("the form of cloud-init");
@@ -114,30 +122,76 @@ fn texts_render_as_in_the_original() {
             "echo {{resource.type}} {{health_check.timeout}}",
             "echo sim 600",
         ),
-        (
-            "echo {{mappings.inbound.db}}",
-            "\"echo [{'attributes': ['source', 'destination'], 'synch': False}]\"",
-        ),
-        // Quoting cannot break the text.
+        ("echo {{mappings.inbound.db|length}}", "echo 1"),
         ("say {{variables.text}}", "say it's \"quoted\""),
-        ("'say: {{variables.text}}'", "\"say: it's \\\"quoted\\\"\""),
-        (
-            "\"say\\n{{variables.text}}\"",
-            "\"say\\nit's \\\"quoted\\\"\"",
-        ),
         // Inserted line ends are folded within quotes, which descriptors rely on.
-        ("\"{{variables.key}}\\n\"", "\"first\\nsecond \\n\""),
+        ("\"{{variables.key}}\\n\"", "\"first\n\nsecond\n\\n\""),
         // Numbers stay numbers where the original makes them so.
         ("'{{variables.port}}'", "'8080'"),
         ("1{{variables.port}}", "18080"),
         // Literal parts stay what they are.
         ("'a \\n {{variables.port}}'", "a \\n 8080"),
         ("\"{% raw %}{{range}}{% endraw %}\\n\"", "\"{{range}}\\n\""),
-        ("echo {{variables.missing}}", "echo"),
+        // Long lines are folded where the original folds them, before anything is inserted.
+        (
+            "echo {{variables.port}} {{variables.port}} {{variables.port}} {{variables.port}} end",
+            "echo 8080 8080 8080 8080\n  end",
+        ),
+        ("echo {{variables.missing}}", "echo "),
     ];
     for (text, wanted) in table {
         assert_eq!(line(text), wanted, "{text}");
     }
+}
+
+#[test]
+fn what_breaks_the_original_is_rendered_text_by_text() {
+    let table = [
+        // What is inserted would end the quotes, or make a mapping of the text.
+        (
+            "echo {{mappings.inbound.db}}",
+            "\"echo [{'attributes': ['source', 'destination'], 'synch': False}]\"",
+        ),
+        ("'say: {{variables.text}}'", "\"say: it's \\\"quoted\\\"\""),
+        (
+            "\"say\\n{{variables.text}}\"",
+            "\"say\\nit's \\\"quoted\\\"\"",
+        ),
+        // Writing the text as YAML puts a backslash into the tag.
+        (
+            "\"it's {{variables[\\\"port\\\"]}}\\n\"",
+            "\"it's 8080\\n\"",
+        ),
+        (
+            "\"it's a long line that the writer has to fold right here and now, {{ variables.port }}: it is\"",
+            "\"it's a long line that the writer has to fold right here and now, 8080: it is\"",
+        ),
+    ];
+    for (text, wanted) in table {
+        let (loaded, findings) = load_one(&format!("{HEAD}{}", with_command(text)));
+        assert!(findings.contains("note[ZK0410]"), "{text}: {findings}");
+        let topology = loaded.topology.expect("notes do no harm");
+        let rendered = render_with(&topology, &given()).expect("renderable");
+        assert_eq!(written(rendered), wanted, "{text}");
+    }
+}
+
+#[test]
+fn what_stands_at_several_places_is_written_once() {
+    let rendered = render(
+        "  - resource: { type: sim }
+    contextualisation:
+      type: cloudinit
+      context_template:
+        b: &files [{path: '{{name}}'}]
+        a: *files
+        1: one
+",
+    );
+    assert_eq!(
+        rendered.user_data.as_deref(),
+        Some("#cloud-config\nb: &id001\n- path: 'web'\na: *id001\n1: one")
+    );
 }
 
 #[test]
@@ -355,8 +409,8 @@ nodes:
             .expect("user-data")
             .replace("#cloud-config\nruncmd:\n", "")
     };
-    assert_eq!(render(0, "x"), "- one:1\n- on a\n- x");
-    assert_eq!(render(2, "y"), "- one:1\n- on c\n- y");
-    assert_eq!(render(1, "z"), "- one:2\n- on b\n- z");
-    assert_eq!(render(0, "w"), "- one:1\n- on a\n- w");
+    assert_eq!(render(0, "x"), "- 'one:1'\n- on a\n- 'x'");
+    assert_eq!(render(2, "y"), "- 'one:1'\n- on c\n- 'y'");
+    assert_eq!(render(1, "z"), "- 'one:2'\n- on b\n- 'z'");
+    assert_eq!(render(0, "w"), "- 'one:1'\n- on a\n- 'w'");
 }
