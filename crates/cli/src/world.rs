@@ -13,7 +13,7 @@ use zenekar_occopus::OccopusRenderer;
 use zenekar_provider::Provider;
 use zenekar_provider_local::Isolation;
 use zenekar_provider_sim::{SimFiles, SimProvider};
-use zenekar_runtime::{Cancel, Clock, Host, Pace, Session, SharedStore, Until};
+use zenekar_runtime::{Cancel, CancelHandle, Clock, Host, Pace, Session, SharedStore, Until};
 use zenekar_simcloud::{Intervention, Settings as SimSettings};
 use zenekar_store::Store;
 
@@ -186,6 +186,17 @@ pub(crate) fn cancel_on_signals(
     interrupted: Arc<AtomicBool>,
 ) -> Result<Cancel, Failure> {
     let (handle, cancel) = Cancel::new();
+    forward_signals(output, interrupted, handle)?;
+    Ok(cancel)
+}
+
+/// Turns interrupts and requests to terminate into calls of a handle;
+/// `interrupted` is set when that was told on the terminal.
+pub(crate) fn forward_signals(
+    output: Output,
+    interrupted: Arc<AtomicBool>,
+    handle: CancelHandle,
+) -> Result<(), Failure> {
     let (mut interrupt, mut terminate) = signals()?;
     tokio::spawn(async move {
         let mut is_repeated = false;
@@ -202,7 +213,7 @@ pub(crate) fn cancel_on_signals(
             handle.cancel();
         }
     });
-    Ok(cancel)
+    Ok(())
 }
 
 /// Works until it is done, or ends as cancelled when it is told to stop.

@@ -54,6 +54,9 @@ pub(crate) fn run(
 /// Reads the description, and tells what is wrong with it.
 fn compile(arguments: &BuildArguments, bench: &Bench, output: Output) -> Result<Topology, Failure> {
     let compiled = operations::compile(bench, Description::File(&arguments.file))?;
+    for text in compiled.texts.warnings.iter().chain(&compiled.texts.error) {
+        log::bare(output, text)?;
+    }
     if !compiled.diagnostics.is_empty() {
         let paints = output.talk_paint.is_enabled();
         let text = render_human(&compiled.diagnostics, &compiled.sources, paints);

@@ -4,8 +4,9 @@ use zenekar_diagnostics::render_human;
 
 use super::arguments::{Files, ImportArguments};
 use super::operations::{self, Imported};
-use super::{bench, log};
+use super::{bench, log, texts};
 use crate::arguments::Global;
+use crate::descriptor;
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -32,6 +33,19 @@ pub(crate) fn run(
     if is_stored {
         let names = file.types.join(", ");
         log::bare(output, &format!("Successfully imported nodes: {names}"))?;
+        return Ok(Exit::Success);
     }
-    Ok(Exit::Success)
+    let root = file.document.root();
+    match root.and_then(|root| texts::of_definitions(root, &file.diagnostics)) {
+        // Occopus tells such mistakes and yet ends as if nothing had happened;
+        // who depends on it reads the text.
+        Some(text) => {
+            log::bare(output, &text)?;
+            Ok(Exit::Success)
+        }
+        None => {
+            let errors = file.diagnostics.iter().filter(|one| one.is_error());
+            Err(descriptor::invalid(&arguments.file, errors.count()))
+        }
+    }
 }

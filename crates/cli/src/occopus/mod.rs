@@ -11,7 +11,9 @@ pub(crate) mod arguments;
 mod build;
 mod definitions;
 mod destroy;
+mod files;
 mod import;
+mod judge;
 mod links;
 mod log;
 mod maintain;
@@ -19,6 +21,7 @@ pub(crate) mod operations;
 pub(crate) mod report;
 mod scale;
 mod service;
+mod texts;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -168,10 +171,18 @@ pub(crate) fn bench(
     global: &Global,
     output: Output,
 ) -> Result<Bench, Failure> {
-    let _ = (files, output);
+    let configuration = files::configuration(files, output)?;
+    let authentication = files::authentication(files, output)?;
+    let on = std::env::var(ON).ok().filter(|name| !name.is_empty());
+    // Occopus pretends in a dry run; the simulated cloud does that better.
+    let dry = configuration
+        .dry_run
+        .then(|| crate::providers::SIM.to_owned());
     Ok(Bench {
         place: Place::find(global)?,
-        on: std::env::var(ON).ok().filter(|name| !name.is_empty()),
+        on: on.or(dry),
+        configuration,
+        authentication,
         // Occopus creates one instance after the other unless it is told otherwise.
         parallel: if is_parallel { None } else { Some(1) },
     })

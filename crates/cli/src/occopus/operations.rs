@@ -11,18 +11,23 @@ use std::time::Duration;
 
 use zenekar_base::{InfrastructureId, InstanceKey, RequestId};
 use zenekar_diagnostics::{Diagnostic, SourceMap};
-use zenekar_document::Limits;
+use zenekar_document::{Document, Limits};
 use zenekar_engine::{Engine, Input, Refusal, ScalingChange, ScalingRequest};
 use zenekar_model::Topology;
-use zenekar_occopus::{DefinitionsFile, LoadOptions, NotCarried, load_definitions, retarget};
+use zenekar_occopus::{
+    AuthenticationFile, DefinitionsFile, LoadOptions, NotCarried, OccopusConfiguration,
+    load_definitions, retarget,
+};
 use zenekar_runtime::{
-    Cancel, CancelHandle, Host, InboxRequest, Outcome, RuntimeError, Session, SharedStore, Silent,
-    Until, submit, wait_applied,
+    Cancel, Host, InboxRequest, Outcome, RuntimeError, Session, SharedStore, Silent, Until, submit,
+    wait_applied,
 };
 use zenekar_store::{InfrastructureRow, StoreError};
 
 use super::definitions::Definitions;
+use super::judge::Judge;
 use super::report::Report;
+use super::texts::{self, DescriptionTexts};
 use crate::arguments::{RunArguments, SimArguments};
 use crate::commands::{down, run, scale::new_request};
 use crate::errors::Failure;
@@ -49,6 +54,12 @@ pub(crate) struct Bench {
     pub(crate) on: Option<String>,
     /// Calls in flight per provider.
     pub(crate) parallel: Option<u32>,
+    /// What Occopus's configuration says.
+    #[allow(dead_code, reason = "the REST service and the adoption read it")]
+    pub(crate) configuration: OccopusConfiguration,
+    /// Occopus's credentials. The providers of this version need none.
+    #[allow(dead_code, reason = "for providers that need credentials")]
+    pub(crate) authentication: Option<AuthenticationFile>,
 }
 
 impl Bench {
@@ -133,6 +144,8 @@ pub(crate) struct Compiled {
     pub(crate) sources: SourceMap,
     /// What the provider that everything runs on instead does not know.
     pub(crate) not_carried: Vec<NotCarried>,
+    /// What Occopus prints.
+    pub(crate) texts: DescriptionTexts,
 }
 
 /// Reads an infrastructure description, with the node definitions that were imported.
@@ -140,7 +153,8 @@ pub(crate) fn compile(bench: &Bench, description: Description<'_>) -> Result<Com
     if let Some(provider) = &bench.on {
         providers::check_name(provider)?;
     }
-    let types = types_of(description);
+    let document = read(description);
+    let types = types_of(&document);
     let options = LoadOptions {
         definitions: Definitions::of(&bench.place).files_of(types.iter().map(String::as_str)),
         only_definitions: true,
@@ -160,17 +174,23 @@ pub(crate) fn compile(bench: &Bench, description: Description<'_>) -> Result<Com
         }
         (topology, _) => (topology, Vec::new()),
     };
+    let texts = document
+        .root()
+        .map_or_else(DescriptionTexts::default, |root| {
+            texts::of_description(root, &loaded.diagnostics)
+        });
     Ok(Compiled {
         topology,
+        texts,
         diagnostics: loaded.diagnostics,
         sources,
         not_carried,
     })
 }
 
-/// Returns the types of a description's nodes: which definitions are needed
-/// has to be known before the description can be checked.
-fn types_of(description: Description<'_>) -> Vec<String> {
+/// Reads a description by itself. Its files have the same numbers as when it
+/// is read with its node definitions, so that findings name the same places.
+fn read(description: Description<'_>) -> Document {
     let mut sources = SourceMap::default();
     let limits = Limits::default();
     let loaded = match description {
@@ -179,7 +199,13 @@ fn types_of(description: Description<'_>) -> Vec<String> {
             zenekar_document::load_text(name, text, &limits, &mut sources)
         }
     };
-    let nodes = loaded.document.root().and_then(|root| root.get("nodes"));
+    loaded.document
+}
+
+/// Returns the types of a description's nodes: which definitions are needed
+/// has to be known before the description can be checked.
+fn types_of(document: &Document) -> Vec<String> {
+    let nodes = document.root().and_then(|root| root.get("nodes"));
     let nodes = nodes.into_iter().flat_map(|nodes| nodes.items());
     let mut types: Vec<String> = nodes
         .filter_map(|node| node.get("type")?.as_str())
@@ -535,26 +561,37 @@ async fn drive(
     inputs: Vec<Input>,
     audience: Audience,
 ) -> Result<(), Stopped> {
-    let ended = match audience {
+    let (handle, cancel) = Cancel::new();
+    let (ended, verdict) = match audience {
         Audience::Nobody => {
-            // While the handle lives, nothing is cancelled.
-            let (_handle, cancel): (CancelHandle, Cancel) = Cancel::new();
-            let until = Until::Settled;
-            session.run(inputs, until, cancel, &mut Silent).await
+            let mut silent = Silent;
+            let mut judge = Judge::new(&mut silent, handle);
+            let ended = session
+                .run(inputs, Until::Settled, cancel, &mut judge)
+                .await;
+            (ended, judge.into_verdict())
         }
         Audience::Terminal(output) => {
             let now = host.clock.now();
             let mut progress = Progress::new(output, session.engine(), host.clock.pace(), now);
-            let cancel =
-                world::cancel_on_signals(output, progress.interrupted()).map_err(Stopped::from)?;
+            let interrupted = progress.interrupted();
+            world::forward_signals(output, interrupted, handle.clone()).map_err(Stopped::from)?;
+            let mut judge = Judge::new(&mut progress, handle);
             let ended = session
-                .run(inputs, Until::Settled, cancel, &mut progress)
+                .run(inputs, Until::Settled, cancel, &mut judge)
                 .await;
+            let verdict = judge.into_verdict();
             progress.finish(session.engine());
-            ended
+            (ended, verdict)
         }
     };
     let outcome = ended.map_err(|error| Stopped::from(Failure::from(error)))?;
+    if let Some((name, breakage)) = verdict {
+        let text = format!("`{name}` cannot get further: {breakage}");
+        return Err(Failure::new(Exit::Provider, text)
+            .cause("the instance that it replaces never became ready either")
+            .into());
+    }
     let is_refused = matches!(outcome, Outcome::Refused(_));
     let failure = match outcome {
         Outcome::Converged => return Ok(()),
