@@ -15,6 +15,7 @@ use crate::straighten;
 use crate::tree::{Data, EntryData, NO_INDEX, Node, OWN_TEXT, Style, TextRef};
 
 mod alias;
+mod block;
 mod map;
 mod tag;
 
@@ -139,6 +140,12 @@ impl Composer<'_, '_, '_> {
             Event::Scalar(value, style, anchor, tag) => {
                 let value = if self.pass.is_straightened {
                     straighten::restored(value)
+                } else {
+                    value
+                };
+                let text = self.pass.text;
+                let value = if end as usize == text.len() {
+                    block::without_added_break(value, style, text, start as usize)
                 } else {
                     value
                 };

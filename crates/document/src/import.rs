@@ -2,12 +2,13 @@
 
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use zenekar_diagnostics::{Diagnostic, Span, codes::document as codes, did_you_mean};
 
 use crate::load::{Loader, OpenFile, read_file};
 use crate::offsets::to_u32;
-use crate::tree::{Data, Node, Style, TextRef};
+use crate::tree::{Data, Node, OWN_TEXT, Style, TextRef};
 
 /// A folder with more entries is not searched for similar names.
 const FOLDER_ENTRIES_MAX: usize = 2_000;
@@ -130,12 +131,25 @@ impl Loader<'_> {
     }
 
     fn text_node(&mut self, source: u16) -> u32 {
-        let length = to_u32(self.document.sources[usize::from(source)].text.len());
-        let data = Data::Text(TextRef {
-            start: 0,
-            length,
-            source,
-        });
+        let text = Arc::clone(&self.document.sources[usize::from(source)].text);
+        let length = to_u32(text.len());
+        let data = if text.contains('\r') {
+            // As Occopus opens files: every kind of line break is the same one.
+            let own = &mut self.document.text;
+            let start = to_u32(own.len());
+            own.push_str(&text.replace("\r\n", "\n").replace('\r', "\n"));
+            Data::Text(TextRef {
+                start,
+                length: to_u32(own.len()) - start,
+                source: OWN_TEXT,
+            })
+        } else {
+            Data::Text(TextRef {
+                start: 0,
+                length,
+                source,
+            })
+        };
         self.push_node(Node {
             data,
             start: 0,

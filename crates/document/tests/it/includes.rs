@@ -44,6 +44,24 @@ impl Files {
 }
 
 #[test]
+fn all_kinds_of_line_breaks_of_a_text_are_the_same() {
+    let files = Files::new(&[
+        (
+            "infra.yaml",
+            "script: !text_import {url: file://run.sh}\r\n",
+        ),
+        ("run.sh", "#!/bin/sh\r\necho {{ x }}\rdone\r\n"),
+    ]);
+    let (loaded, sources) = files.load(&Limits::default());
+    let root = loaded.document.root().expect("not empty");
+    let script = root.get("script").expect("a key");
+    let value = script.as_str().expect("text");
+    assert_eq!(value, "#!/bin/sh\necho {{ x }}\ndone\n");
+    let place = script.position_in(value.find("{{").expect("a template"));
+    assert_eq!(sources.position(place).line, 2);
+}
+
+#[test]
 fn included_yaml_and_text_become_values_with_their_own_places() {
     let files = Files::new(&[
         (

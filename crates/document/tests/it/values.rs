@@ -245,3 +245,22 @@ fn many_texts_without_indentation_do_not_take_long() {
     let items = at(document.root().expect("not empty"), "top").items();
     assert!(items.map(View::as_str).all(|text| text == Some("a b")));
 }
+
+#[test]
+fn a_text_block_ends_as_the_file_does() {
+    for (text, expected) in [
+        ("a: |\n  x\n  y", "x\ny"),
+        ("a: |\n  x\n", "x\n"),
+        ("a: >\n  x\n  y", "x y"),
+        ("a: |+\n  x", "x"),
+        ("a: |-\n  x", "x"),
+        ("a: |\n  x\n ", "x\n"),
+        ("a: |\n  x\n  ", "x\n"),
+        ("a: |\n  x\n    ", "x\n  "),
+        ("a: |\n  x\n# note", "x\n"),
+    ] {
+        let (document, _) = read(text);
+        let value = at(document.root().expect("not empty"), "a");
+        assert_eq!(value.as_str(), Some(expected), "{text:?}");
+    }
+}
