@@ -40,5 +40,5 @@ pub use files::{
 };
 pub use load::{Loaded, Summary, load, load_text};
 pub use options::LoadOptions;
-pub use render::{OccopusRenderer, yaml_text};
+pub use render::{HostCommands, OccopusRenderer, yaml_text};
 pub use retarget::{NotCarried, retarget};

@@ -30,8 +30,7 @@ pub struct LoadOptions {
     pub definitions: Vec<PathBuf>,
     /// Whether no other files with node definitions count, even if there are none of these.
     pub only_definitions: bool,
-    /// Whether templates may call `cmd`. It is refused in both cases so far;
-    /// the message differs.
+    /// Whether templates may call `cmd`; nothing is run when a description is read.
     pub allow_host_commands: bool,
     /// The budgets of the document reader.
     pub limits: Limits,

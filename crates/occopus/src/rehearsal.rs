@@ -23,8 +23,8 @@ use crate::definition::PlacedDefinition;
 use crate::description::PlacedNode;
 use crate::options::LoadOptions;
 use crate::render::{
-    CallSite, Compiled, Directory, Failure, Findings, Purpose, Record, Scene, Step, index_of,
-    placeholder,
+    CallSite, Commands, Compiled, Directory, Failure, Findings, Purpose, Record, Scene, Step,
+    index_of, placeholder,
 };
 
 /// The infrastructure id of all rehearsals: fingerprints must not depend on the true one.
@@ -233,7 +233,11 @@ impl<'a, 'd> Stage<'a, 'd> {
             },
             for_health: false,
             undefined: &undefined,
-            allow_host_commands: self.allow_host_commands,
+            commands: if self.allow_host_commands {
+                Commands::Rehearsed
+            } else {
+                Commands::Refused
+            },
         };
         // The way in which the original writes templates differs little between
         // the nodes of one definition.

@@ -72,8 +72,9 @@ pub static NO_ORDER: Code = Code {
 pub static HOST_COMMAND: Code = Code {
     id: "ZK0407",
     title: "command on this machine",
-    explanation: "`cmd` runs a program on the machine of the orchestrator. Zenekar does not run commands \
-        that a description asks for.",
+    explanation: "`cmd` runs a program on the machine of the orchestrator, whoever wrote the description. \
+        It is refused unless you allow it with `--allow-host-commands`; what the program prints then \
+        becomes part of the text.",
 };
 
 /// User-data that is not valid YAML.

@@ -47,6 +47,24 @@ pub(crate) enum Directory<'a> {
     },
 }
 
+/// Runs the commands that templates ask for by `cmd`, on this machine. That is
+/// only done where the user allows it.
+pub trait HostCommands: std::fmt::Debug + Send + Sync {
+    /// Runs a program with its arguments and returns what it prints.
+    fn run(&self, words: &[String]) -> Result<String, String>;
+}
+
+/// What becomes of commands that templates ask for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Commands<'a> {
+    /// They are a mistake.
+    Refused,
+    /// Their output is made up.
+    Rehearsed,
+    /// They are run.
+    Run(&'a dyn HostCommands),
+}
+
 /// The functions of one rendering.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallSite<'a> {
@@ -57,7 +75,7 @@ pub(crate) struct CallSite<'a> {
     pub(crate) for_health: bool,
     /// Set when a function is given an undefined node.
     pub(crate) undefined: &'a Cell<bool>,
-    pub(crate) allow_host_commands: bool,
+    pub(crate) commands: Commands<'a>,
 }
 
 impl Functions for CallSite<'_> {
@@ -94,7 +112,7 @@ impl Functions for CallSite<'_> {
             }
             "find_node_id" => self.find_node_id(argument(0, "node"), argument(1, "allnodes")),
             "cut" => cut(argument(0, "s"), argument(1, "start"), argument(2, "end")),
-            "cmd" => self.cmd(),
+            "cmd" => self.cmd(argument(0, "argv")),
             "ibget" => self.ibget(arguments, named),
             _ => Err(format!("there is no function `{name}`")),
         }
@@ -220,12 +238,27 @@ impl CallSite<'_> {
         ])
     }
 
-    fn cmd(&self) -> Result<Value, String> {
-        Err(if self.allow_host_commands {
-            "`cmd` is refused: running commands on this machine is not supported yet".to_owned()
-        } else {
-            "`cmd` is refused: a description may not run commands on this machine".to_owned()
-        })
+    /// Returns what a command prints, as text: the original prints Python's form of bytes.
+    fn cmd(&self, command: Option<&Argument>) -> Result<Value, String> {
+        let command = command
+            .and_then(Argument::as_str)
+            .ok_or("`cmd` needs a command")?;
+        let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+        if words.is_empty() {
+            return Err("`cmd` needs a command".to_owned());
+        }
+        match self.commands {
+            Commands::Refused => Err(
+                "`cmd` is refused: a description may not run commands on this machine".to_owned(),
+            ),
+            Commands::Rehearsed => Ok("output-of-a-command".into()),
+            Commands::Run(commands) => {
+                let output = commands
+                    .run(&words)
+                    .map_err(|error| format!("`cmd` failed: {error}"))?;
+                Ok(output.strip_suffix('\n').unwrap_or(&output).into())
+            }
+        }
     }
 
     /// Answers those keys of Occopus' information broker that what is given can answer.

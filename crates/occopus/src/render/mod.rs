@@ -23,7 +23,8 @@ use zenekar_template::SharedValue;
 pub(crate) use compiled::{Compiled, Purpose};
 pub(crate) use emit::has_form;
 pub use emit::yaml_text;
-pub(crate) use functions::{CallSite, Directory, Record, placeholder};
+pub use functions::HostCommands;
+pub(crate) use functions::{CallSite, Commands, Directory, Record, placeholder};
 pub(crate) use piece::{Failure, Findings, Step};
 pub(crate) use scene::Scene;
 
@@ -38,6 +39,7 @@ const PREPARED_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub struct OccopusRenderer {
     prepared: Mutex<BTreeMap<Fingerprint, Arc<Prepared>>>,
+    commands: Option<Arc<dyn HostCommands>>,
 }
 
 /// What is kept of one topology.
@@ -112,6 +114,20 @@ impl OccopusRenderer {
         Self::default()
     }
 
+    /// Lets templates run commands on this machine.
+    pub fn with_host_commands(self, commands: Arc<dyn HostCommands>) -> Self {
+        Self {
+            commands: Some(commands),
+            ..self
+        }
+    }
+
+    fn commands(&self) -> Commands<'_> {
+        self.commands
+            .as_deref()
+            .map_or(Commands::Refused, Commands::Run)
+    }
+
     fn prepared(&self, topology: &Topology) -> Arc<Prepared> {
         let mut all = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(prepared) = all
@@ -166,7 +182,7 @@ impl Renderer for OccopusRenderer {
                 return Ok(rendered.clone());
             }
             let undefined = Cell::new(false);
-            let calls = call_site(topology, input, false, &undefined);
+            let calls = call_site(topology, input, false, &undefined, self.commands());
             refuse(&node.name, &entry.compiled.failures)?;
             let mut findings = Findings::new(&undefined);
             let implementation = &entry.implementation;
@@ -207,7 +223,7 @@ impl Renderer for OccopusRenderer {
     ) -> Result<ProbeSpec, RenderError> {
         self.with_entry(topology, input, |entry, inherited| {
             let undefined = Cell::new(false);
-            let calls = call_site(topology, input, true, &undefined);
+            let calls = call_site(topology, input, true, &undefined, Commands::Refused);
             let mut findings = Findings::new(&undefined);
             let probes = entry.compiled.probes(
                 &entry.implementation,
@@ -228,6 +244,7 @@ fn call_site<'a>(
     input: &RenderInput<'a>,
     for_health: bool,
     undefined: &'a Cell<bool>,
+    commands: Commands<'a>,
 ) -> CallSite<'a> {
     CallSite {
         scene: Scene::from(topology),
@@ -236,7 +253,7 @@ fn call_site<'a>(
         directory: Directory::Given(input.given),
         for_health,
         undefined,
-        allow_host_commands: false,
+        commands,
     }
 }
 

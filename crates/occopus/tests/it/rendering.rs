@@ -414,3 +414,52 @@ nodes:
     assert_eq!(render(1, "z"), "- 'one:2'\n- on b\n- 'z'");
     assert_eq!(render(0, "w"), "- 'one:1'\n- on a\n- 'w'");
 }
+
+#[derive(Debug)]
+struct Echo;
+
+impl zenekar_occopus::HostCommands for Echo {
+    fn run(&self, words: &[String]) -> Result<String, String> {
+        match words[0].as_str() {
+            "echo" => Ok(format!("{}\n", words[1..].join("+"))),
+            other => Err(format!("there is no program `{other}`")),
+        }
+    }
+}
+
+#[test]
+fn commands_run_only_where_they_are_allowed() {
+    let text = format!("{HEAD}{}", with_command("say {{cmd('echo a b')}}"));
+    let (refused, findings) = load_one(&text);
+    assert!(
+        refused.topology.is_none() && findings.contains("error[ZK0407]"),
+        "{findings}"
+    );
+    let mut sources = zenekar_diagnostics::SourceMap::new();
+    let options = zenekar_occopus::LoadOptions {
+        allow_host_commands: true,
+        ..zenekar_occopus::LoadOptions::default()
+    };
+    let load = |text: &str, sources: &mut _| {
+        let loaded = zenekar_occopus::load_text("infra.yaml", text, &options, sources);
+        loaded.topology.expect("it is allowed")
+    };
+    let topology = load(&text, &mut sources);
+    let error = render_with(&topology, &given()).expect_err("this renderer runs nothing");
+    assert!(error.contains("`cmd` is refused"), "{error}");
+    let renderer = OccopusRenderer::new().with_host_commands(std::sync::Arc::new(Echo));
+    let render = |topology: &Topology| {
+        let input = RenderInput {
+            infrastructure: &InfrastructureId::new("0123456789"),
+            node: NodeIndex(0),
+            candidate: 0,
+            instance: &InstanceTag::new("node-7"),
+            given: &given(),
+        };
+        renderer.render(topology, &input)
+    };
+    assert_eq!(written(render(&topology).expect("renderable")), "say a+b");
+    let failing = load(&text.replace("echo a", "rm a"), &mut sources);
+    let error = render(&failing).expect_err("the command fails").to_string();
+    assert!(error.contains("there is no program `rm`"), "{error}");
+}
