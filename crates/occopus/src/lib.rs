@@ -32,6 +32,7 @@ mod rehearsal;
 mod render;
 mod retarget;
 mod schema;
+mod sections;
 
 pub use definitions_file::{DefinitionsFile, load_definitions};
 pub use files::{
@@ -42,3 +43,4 @@ pub use load::{Loaded, Summary, load, load_text};
 pub use options::LoadOptions;
 pub use render::{HostCommands, OccopusRenderer, yaml_text};
 pub use retarget::{NotCarried, retarget};
+pub use sections::{ImplementationSection, NodeSection, Sections};

@@ -5,6 +5,7 @@ pub mod definition;
 pub mod description;
 pub mod document;
 pub mod files;
+pub mod lint;
 pub mod project;
 pub mod template;
 
@@ -28,6 +29,7 @@ pub fn all() -> impl Iterator<Item = &'static Code> {
         template::ALL,
         project::ALL,
         files::ALL,
+        lint::ALL,
     ]
     .into_iter()
     .flatten()

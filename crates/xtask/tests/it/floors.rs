@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("zenekar-model", 2),
     ("zenekar-occopus", 3),
     ("zenekar-engine", 4),
+    ("zenekar-lint", 4),
     ("zenekar-explore", 5),
     ("zenekar-simcloud", 5),
     ("zenekar-agent", 6),

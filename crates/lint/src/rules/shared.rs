@@ -1,0 +1,166 @@
+//! Several instances that edit one file: `ZK0709`.
+
+use zenekar_diagnostics::Diagnostic;
+use zenekar_diagnostics::codes::lint as codes;
+
+use crate::landscape::{Landscape, User};
+use crate::machine::{Machine, Script};
+use crate::report::Report;
+use crate::shell::{Command, Where};
+
+/// File systems that several machines share.
+const SHARED_TYPES: &[&str] = &[
+    "nfs",
+    "nfs4",
+    "cifs",
+    "glusterfs",
+    "ceph",
+    "lustre",
+    "beegfs",
+    "efs",
+];
+
+pub(super) fn check(landscape: &Landscape<'_>, report: &mut Report) {
+    for subject in &landscape.subjects {
+        let Some(user) = subject.largest_user().filter(|user| user.max > 1) else {
+            continue;
+        };
+        let machine = &subject.machine;
+        let mounts = shared_mounts(machine);
+        for (script, command) in machine.commands() {
+            let Some(file) = edited_file(command) else {
+                continue;
+            };
+            let is_remote = command.place == Where::Remote;
+            let is_shared = mounts.iter().any(|mount| {
+                file.strip_prefix(mount.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            });
+            let is_own =
+                file.contains("hostname") || file.contains("HOSTNAME") || file.contains("node_id");
+            if (is_remote || is_shared) && !is_own && !is_locked(script, command) {
+                tell(user, script, command, &file, is_remote, report);
+            }
+        }
+    }
+}
+
+fn tell(
+    user: &User<'_>,
+    script: &Script<'_>,
+    command: &Command,
+    file: &str,
+    is_remote: bool,
+    report: &mut Report,
+) {
+    let whose = if is_remote {
+        "of another machine"
+    } else {
+        "on a shared file system"
+    };
+    let message = format!(
+        "up to {} instances of node `{}` edit `{file}` {whose}",
+        user.max, user.section.name
+    );
+    let diagnostic = Diagnostic::warning(&codes::SHARED_FILE, message)
+        .at(script.place(command))
+        .help("let the owner of the file write it, or edit it under a lock (`flock`)");
+    report.add(diagnostic);
+}
+
+/// Returns the file that a command changes and that was there before.
+fn edited_file(command: &Command) -> Option<String> {
+    let appended = command
+        .redirects
+        .iter()
+        .find(|redirect| redirect.kind == crate::shell::RedirectKind::Append)
+        .map(|redirect| redirect.target.text.clone());
+    let by_program = match command.program() {
+        "sed" | "perl" => command
+            .arguments()
+            .iter()
+            .any(|word| {
+                word.text.starts_with("-i") || word.text == "--in-place" || word.text == "-pi"
+            })
+            .then(|| command.operands().last().map(|word| word.text.clone()))
+            .flatten(),
+        "tee" => command
+            .arguments()
+            .iter()
+            .any(|word| matches!(word.text.as_str(), "-a" | "--append"))
+            .then(|| command.operands().next().map(|word| word.text.clone()))
+            .flatten(),
+        _ => None,
+    };
+    appended
+        .or(by_program)
+        .filter(|file| !file.starts_with("/dev/") && !file.ends_with(".log"))
+}
+
+/// Returns the folders at which shared file systems are mounted.
+fn shared_mounts(machine: &Machine<'_>) -> Vec<String> {
+    let mut mounts = Vec::new();
+    for (_, command) in machine.commands() {
+        if command.program() == "mount" {
+            let operands: Vec<&str> = command.operands().map(|word| word.text.as_str()).collect();
+            let is_typed = command
+                .arguments()
+                .iter()
+                .any(|word| SHARED_TYPES.contains(&word.text.as_str()));
+            let has_host = operands.iter().any(|word| word.contains(":/"));
+            if let Some(folder) = operands.last().filter(|_| is_typed || has_host) {
+                mounts.push((*folder).to_owned());
+            }
+        }
+        if command.program().starts_with("mount.") {
+            mounts.extend(command.operands().nth(1).map(|word| word.text.clone()));
+        }
+        // `echo "host:/export /mnt nfs defaults 0 0" >> /etc/fstab`.
+        if command.written().any(|file| file.text == "/etc/fstab") {
+            for word in command.arguments() {
+                let fields: Vec<&str> = word.text.split_whitespace().collect();
+                if let [_, folder, kind, ..] = fields[..]
+                    && SHARED_TYPES.contains(&kind)
+                {
+                    mounts.push(folder.to_owned());
+                }
+            }
+        }
+    }
+    if let Some((config, _)) = machine.config {
+        for mount in config
+            .get("mounts")
+            .into_iter()
+            .flat_map(zenekar_document::View::items)
+        {
+            let fields: Vec<&str> = mount
+                .items()
+                .filter_map(zenekar_document::View::as_str)
+                .collect();
+            if let [_, folder, kind, ..] = fields[..]
+                && SHARED_TYPES.contains(&kind)
+            {
+                mounts.push(folder.to_owned());
+            }
+        }
+    }
+    mounts
+        .iter()
+        .map(|mount| mount.trim_end_matches('/').to_owned())
+        .filter(|mount| !mount.is_empty())
+        .collect()
+}
+
+/// Says whether the edit is made under a lock.
+fn is_locked(script: &Script<'_>, command: &Command) -> bool {
+    let line_start = script.text.content[..command.range.start]
+        .rfind('\n')
+        .map_or(0, |at| at + 1);
+    let line = &script.text.content[line_start..command.range.end.min(script.text.content.len())];
+    line.contains("flock")
+        || script
+            .script
+            .commands
+            .iter()
+            .any(|other| other.program() == "flock" && other.range.end <= command.range.start)
+}

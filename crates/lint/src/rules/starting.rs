@@ -1,0 +1,222 @@
+//! What is there and never started: `ZK0704`.
+
+use zenekar_diagnostics::codes::lint as codes;
+use zenekar_diagnostics::{Diagnostic, Severity};
+
+use crate::landscape::{Landscape, Subject};
+use crate::machine::{File, Machine, Origin, is_service_file, started_unit, unit_name};
+use crate::report::Report;
+use crate::services;
+use crate::shell::base_name;
+
+use super::{is_comment, lines_of};
+
+/// The port that every machine has open from the start.
+const SSH_PORT: u16 = 22;
+
+pub(super) fn check(landscape: &Landscape<'_>, report: &mut Report) {
+    for subject in &landscape.subjects {
+        for (position, file) in subject.machine.files.iter().enumerate() {
+            check_file(&subject.machine, position, file, report);
+        }
+        check_ports(subject, report);
+        check_yarn(landscape, subject, report);
+    }
+}
+
+fn check_file(machine: &Machine<'_>, position: usize, file: &File<'_>, report: &mut Report) {
+    let name = base_name(file.path);
+    if is_service_file(file.path) {
+        let starts_itself = file
+            .content
+            .content
+            .lines()
+            .any(|line| line.trim_start().starts_with("start on "));
+        if !starts_itself && !is_service_started(machine, file) {
+            report.warn(
+                &codes::NEVER_STARTED,
+                file.path_span,
+                format!("nothing starts the service `{}`", unit_name(file.path)),
+                "add `systemctl enable --now` for it to `runcmd`, or remove the file",
+            );
+        }
+        return;
+    }
+    let is_script = machine
+        .scripts
+        .iter()
+        .any(|script| script.origin == Origin::File(position));
+    let runs_by_itself = [
+        "/etc/cron",
+        "/etc/profile.d/",
+        "/etc/rc",
+        "/etc/init.d/",
+        "/etc/dhcp/",
+        "/etc/network/",
+        "/etc/update-motd.d/",
+        "/var/lib/cloud/scripts/",
+        "/etc/NetworkManager/",
+        "/usr/lib/",
+        "/lib/",
+        "/etc/kernel/",
+        "/etc/ppp/",
+    ]
+    .iter()
+    .any(|folder| file.path.starts_with(folder));
+    let is_template = [".ctmpl", ".tmpl", ".j2"]
+        .iter()
+        .any(|suffix| name.ends_with(suffix));
+    if !(is_script || is_template) || runs_by_itself || is_mentioned(machine, file, is_script) {
+        return;
+    }
+    let (severity, what) = if is_script {
+        // People also call scripts by hand, where they can find them.
+        let is_for_people = ["/usr/local/bin/", "/usr/bin/", "/bin/", "/home/", "/root/"]
+            .iter()
+            .any(|folder| file.path.starts_with(folder));
+        (
+            if is_for_people {
+                Severity::Note
+            } else {
+                Severity::Warning
+            },
+            "runs the script",
+        )
+    } else {
+        (Severity::Warning, "renders the template")
+    };
+    report.say(
+        severity,
+        &codes::NEVER_STARTED,
+        file.path_span,
+        format!("nothing {what} `{}`", file.path),
+        "use it in `runcmd` or in another script, or remove it",
+    );
+}
+
+/// Says whether a file is named anywhere outside of itself: by path, by name,
+/// or by its folder, of which somebody may take all files.
+fn is_mentioned(machine: &Machine<'_>, file: &File<'_>, by_folder: bool) -> bool {
+    let name = base_name(file.path);
+    let folder = file
+        .path
+        .strip_suffix(name)
+        .unwrap_or("")
+        .trim_end_matches('/');
+    let own = file.content.content.as_ptr();
+    let all = format!("{folder}/*");
+    machine.leaves.iter().any(|leaf| {
+        let is_own = leaf.text.content.as_ptr() == own
+            || leaf.key == "path" && leaf.text.content == file.path;
+        if is_own {
+            return false;
+        }
+        lines_of(leaf.text.content).any(|(_, line)| {
+            !is_comment(line)
+                && (line.contains(name)
+                    || !folder.is_empty() && line.contains(&all)
+                    || by_folder
+                        && folder.matches('/').count() > 1
+                        && line
+                            .split_whitespace()
+                            .any(|word| word.trim_end_matches('/') == folder))
+        })
+    })
+}
+
+fn is_service_started(machine: &Machine<'_>, file: &File<'_>) -> bool {
+    let unit = unit_name(file.path);
+    let is_meant = |named: &str| {
+        named == unit
+            || unit
+                .strip_suffix('@')
+                .is_some_and(|stem| named.split('@').next() == Some(stem))
+    };
+    let by_command = machine.commands().any(|(_, command)| {
+        started_unit(command).is_some_and(is_meant)
+            || matches!(command.program(), "systemctl" | "update-rc.d" | "chkconfig")
+                && command
+                    .operands()
+                    .skip(1)
+                    .any(|word| is_meant(word.text.strip_suffix(".service").unwrap_or(&word.text)))
+    });
+    // A timer, a socket or another service may start it.
+    let named = format!("{unit}.service");
+    by_command
+        || machine.files.iter().any(|other| {
+            other.path != file.path
+                && (other.path.ends_with(&format!("/{unit}.timer"))
+                    || other.path.ends_with(&format!("/{unit}.socket"))
+                    || other.path.ends_with(&format!("/{unit}.path"))
+                    || other.content.content.contains(&named))
+        })
+}
+
+/// Looks for checked ports that nothing on the machine has to do with.
+fn check_ports(subject: &Subject<'_>, report: &mut Report) {
+    let machine = &subject.machine;
+    let may_hide_services = machine.commands().any(|(_, command)| {
+        command.is_shell_on_pipe()
+            || matches!(
+                command.program(),
+                "ansible-playbook" | "chef-client" | "puppet" | "salt-call" | "docker-compose"
+            )
+    }) || subject.section.view.get("config_management").is_some()
+        || machine.steps.is_empty();
+    if may_hide_services {
+        return;
+    }
+    for (port, place) in subject.checked_ports() {
+        let digits = port.to_string();
+        let is_known = services::with_port(port).any(|service| service.is_started_on(machine));
+        let is_named = machine
+            .leaves
+            .iter()
+            .any(|leaf| leaf.text.content.contains(&digits));
+        if port == SSH_PORT || is_known || is_named {
+            continue;
+        }
+        let likely = services::with_port(port).next();
+        let message = match likely {
+            Some(service) => format!(
+                "port {port} is checked, but nothing starts {} or names the port",
+                service.name
+            ),
+            None => format!("port {port} is checked, but nothing here names it"),
+        };
+        report.say(
+            Severity::Note,
+            &codes::NEVER_STARTED,
+            place,
+            message,
+            "start what opens it, unless the image does that by itself",
+        );
+    }
+}
+
+/// Looks for `MapReduce` jobs without anything that could run them.
+fn check_yarn(landscape: &Landscape<'_>, subject: &Subject<'_>, report: &mut Report) {
+    let is_started = ["resourcemanager", "start-yarn.sh", "start-all.sh"]
+        .iter()
+        .any(|word| landscape.mentions(word));
+    if is_started || !landscape.mentions("namenode") {
+        return;
+    }
+    let evidence = [
+        "org.apache.hadoop.mapreduce",
+        "yarn-site.xml",
+        "yarn.resourcemanager",
+        "mapreduce.framework.name",
+    ];
+    for leaf in &subject.machine.leaves {
+        let first = lines_of(leaf.text.content)
+            .find(|(_, line)| !is_comment(line) && evidence.iter().any(|word| line.contains(word)));
+        if let Some((start, line)) = first {
+            let diagnostic = Diagnostic::warning(&codes::NEVER_STARTED, "MapReduce is used, but nothing starts YARN")
+                .at(leaf.text.span(start + (line.len() - line.trim_start().len())..start + line.len()))
+                .help("start the resource manager and the node managers; jobs run inside the client otherwise");
+            report.add(diagnostic);
+            return;
+        }
+    }
+}
