@@ -231,7 +231,7 @@ pub(crate) async fn until_stopped<T>(
 }
 
 /// Listens for interrupts and requests to terminate.
-fn signals() -> Result<(Signal, Signal), Failure> {
+pub(crate) fn signals() -> Result<(Signal, Signal), Failure> {
     let listen = |kind| {
         signal(kind).map_err(|error| {
             Failure::internal("cannot listen for signals").because_of(Some(&error))

@@ -22,6 +22,7 @@ pub(crate) mod report;
 mod scale;
 mod service;
 mod texts;
+mod turn;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;

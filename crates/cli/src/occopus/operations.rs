@@ -28,6 +28,7 @@ use super::definitions::Definitions;
 use super::judge::Judge;
 use super::report::Report;
 use super::texts::{self, DescriptionTexts};
+use super::turn;
 use crate::arguments::{RunArguments, SimArguments};
 use crate::commands::{down, run, scale::new_request};
 use crate::errors::Failure;
@@ -335,11 +336,11 @@ pub(crate) async fn build(
     audience: Audience,
 ) -> Result<Report, BuildFailure> {
     providers::check_topology(&topology)?;
-    let Led { host, mut session } =
-        match lead(bench, id, topology.name(), Some(&topology), command)? {
-            Lead::Ours(led) => *led,
-            Lead::Theirs(_, leader) => return Err(led_by_another(id, &leader).into()),
-        };
+    let (_turn, led) = turn::lead(bench, id, &topology, command).await?;
+    let Led { host, mut session } = match led {
+        Lead::Ours(led) => *led,
+        Lead::Theirs(_, leader) => return Err(led_by_another(id, &leader).into()),
+    };
     let state = session.engine().state();
     let is_new = state.intent.is_none() || state.torn_down;
     let name = topology.name().to_owned();
