@@ -131,6 +131,10 @@ pub(crate) struct DestroyArguments {
 /// Keeps an infrastructure as it is wanted, lists infrastructures or reports one.
 #[derive(Debug, Parser)]
 #[command(name = "occopus-maintain", infer_long_args = true, version)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are the switches that Occopus has"
+)]
 pub(crate) struct MaintainArguments {
     #[command(flatten)]
     pub(crate) files: Files,

@@ -36,16 +36,13 @@ pub(crate) fn run(
         return Ok(Exit::Success);
     }
     let root = file.document.root();
-    match root.and_then(|root| texts::of_definitions(root, &file.diagnostics)) {
-        // Occopus tells such mistakes and yet ends as if nothing had happened;
-        // who depends on it reads the text.
-        Some(text) => {
-            log::bare(output, &text)?;
-            Ok(Exit::Success)
-        }
-        None => {
-            let errors = file.diagnostics.iter().filter(|one| one.is_error());
-            Err(descriptor::invalid(&arguments.file, errors.count()))
-        }
-    }
+    let text = root.and_then(|root| texts::of_definitions(root, &file.diagnostics));
+    let Some(text) = text else {
+        let errors = file.diagnostics.iter().filter(|one| one.is_error());
+        return Err(descriptor::invalid(&arguments.file, errors.count()));
+    };
+    // Occopus tells such mistakes and yet ends as if nothing had happened; who
+    // depends on it reads the text.
+    log::bare(output, &text)?;
+    Ok(Exit::Success)
 }

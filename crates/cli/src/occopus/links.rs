@@ -29,7 +29,6 @@ pub(crate) fn run(arguments: &InstallLinksArguments, output: Output) -> Result<E
     for path in &paths {
         match found_at(path, &program)? {
             Found::OurLink => {}
-            Found::Nothing => wanted.push(path),
             Found::Other(what) if !arguments.force => {
                 return Err(Failure::new(
                     Exit::Refused,
@@ -37,7 +36,7 @@ pub(crate) fn run(arguments: &InstallLinksArguments, output: Output) -> Result<E
                 )
                 .hint("`--force` replaces it; `--directory` makes the links elsewhere"));
             }
-            Found::Other(_) => wanted.push(path),
+            Found::Nothing | Found::Other(_) => wanted.push(path),
         }
     }
     for path in &wanted {

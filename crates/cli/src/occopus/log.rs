@@ -1,5 +1,7 @@
 //! What Occopus's commands print: lines of its log on stdout, which scripts read.
 
+use std::fmt::Write as _;
+
 use jiff::Zoned;
 
 use crate::errors::Failure;
@@ -37,7 +39,8 @@ pub(crate) fn quoted(text: &str) -> String {
                 quoted.push(letter);
             }
             letter if letter.is_control() && (letter as u32) < 0x100 => {
-                quoted.push_str(&format!("\\x{:02x}", letter as u32));
+                // Writing to text cannot fail.
+                let _ = write!(quoted, "\\x{:02x}", letter as u32);
             }
             letter => quoted.push(letter),
         }

@@ -104,8 +104,8 @@ pub(crate) fn main(tool: Tool) -> Exit {
         Err(failure) => {
             failure.tell(output);
             match failure.exit {
-                // A reader that has gone away, and a wrong command line.
-                Exit::Success | Exit::Usage => failure.exit,
+                // A reader that has gone away, and the user who stopped it.
+                Exit::Success | Exit::Cancelled => failure.exit,
                 // Occopus has one code for everything that goes wrong.
                 _ => Exit::Internal,
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use zenekar_base::{InfrastructureId, InstanceKey, RequestId};
 use zenekar_diagnostics::{Diagnostic, SourceMap};
-use zenekar_document::{Document, Limits};
+use zenekar_document::{Document, Limits, View};
 use zenekar_engine::{Engine, Input, Refusal, ScalingChange, ScalingRequest};
 use zenekar_model::Topology;
 use zenekar_occopus::{
@@ -207,7 +207,7 @@ fn read(description: Description<'_>) -> Document {
 /// has to be known before the description can be checked.
 fn types_of(document: &Document) -> Vec<String> {
     let nodes = document.root().and_then(|root| root.get("nodes"));
-    let nodes = nodes.into_iter().flat_map(|nodes| nodes.items());
+    let nodes = nodes.into_iter().flat_map(View::items);
     let mut types: Vec<String> = nodes
         .filter_map(|node| node.get("type")?.as_str())
         .map(str::to_owned)
@@ -229,13 +229,11 @@ pub(crate) fn list(bench: &Bench) -> Result<Vec<InfrastructureId>, Failure> {
 
 /// Reports the instances of an infrastructure; none if there is no such infrastructure.
 pub(crate) fn report(bench: &Bench, id: &InfrastructureId) -> Result<Option<Report>, Failure> {
-    match existing(bench, id)? {
-        None => Ok(None),
-        Some(_) => {
-            let engine = world::read(bench.place.look_at()?, id)?;
-            Ok(Some(Report::of(&engine)))
-        }
+    if existing(bench, id)?.is_none() {
+        return Ok(None);
     }
+    let engine = world::read(bench.place.look_at()?, id)?;
+    Ok(Some(Report::of(&engine)))
 }
 
 /// Finds an infrastructure that is not down.

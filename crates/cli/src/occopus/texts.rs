@@ -48,15 +48,12 @@ impl<'a> Errors<'a> {
         self.places.iter().any(|(id, _)| *id == code.id)
     }
 
-    /// Returns the messages of errors at a place.
-    fn messages(&self, code: &Code, span: Span) -> impl Iterator<Item = &'a str> {
-        self.all
-            .iter()
-            .filter(move |one| {
-                one.code.id == code.id
-                    && one.primary.as_ref().is_some_and(|label| label.span == span)
-            })
-            .map(|one| one.message.as_str())
+    /// Returns the message of the first error at a place.
+    fn message(&self, code: &Code, span: Span) -> Option<&'a str> {
+        let place = |one: &&Diagnostic| one.primary.as_ref().map(|label| label.span);
+        let mut found = self.all.iter().filter(|one| one.code.id == code.id);
+        let found = found.find(|one| place(one) == Some(span));
+        found.map(|one| one.message.as_str())
     }
 
     /// Returns the keys of a mapping that are errors.
@@ -250,17 +247,17 @@ fn section_error(name: &str, implementation: View<'_>, errors: &Errors<'_>) -> O
         let mark = if name == "resource" { "" } else { "!" };
         return Some(format!("Missing key 'type'{mark}"));
     }
-    if let Some(kind) = section.get("type") {
-        for message in errors.messages(&definition::MISSING_SECTION_KEY, kind.span()) {
-            let keys = literals(message);
-            return Some(if message.contains(" lacks ") {
-                format!("Missing key(s): {}", keys.join(", "))
-            } else {
-                let either: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
-                let either = either.join(" or ");
-                format!("Missing key(s): either {either} must be defined")
-            });
-        }
+    let kind = section.get("type").map(View::span);
+    let missing = kind.and_then(|place| errors.message(&definition::MISSING_SECTION_KEY, place));
+    if let Some(message) = missing {
+        let keys = literals(message);
+        return Some(if message.contains(" lacks ") {
+            format!("Missing key(s): {}", keys.join(", "))
+        } else {
+            let either: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+            let either = either.join(" or ");
+            format!("Missing key(s): either {either} must be defined")
+        });
     }
     let unknown = errors.keys(&definition::UNKNOWN_SECTION_KEY, section);
     if !unknown.is_empty() {
