@@ -158,7 +158,17 @@ fn read_implementation<'d>(
         check_combination(resource, context, *place, checker);
     }
     if let Some(entry) = view.get_entry("config_management") {
-        read_section("config_management", entry, CONFIG_MANAGERS, checker);
+        let manager = read_section("config_management", entry, CONFIG_MANAGERS, checker);
+        if manager.is_some_and(|manager| manager.name == "chef") {
+            checker.report(
+                Diagnostic::warning(
+                    &codes::NOT_CARRIED_OUT,
+                    "nodes are not registered at the Chef server yet",
+                )
+                .at(entry.key.span())
+                .help("the section is checked and rendered, and nothing else is done with it"),
+            );
+        }
     }
     let health = view
         .get("health_check")
@@ -263,26 +273,79 @@ fn read_section(
         let key = member.key.text();
         match schema.shape_of(key) {
             Some(shape) => check_shape(key, shape, member.value, checker),
-            None => {
-                checker.unknown_key(
-                    &codes::UNKNOWN_SECTION_KEY,
-                    &owner,
-                    (key, member.key.span()),
-                    schema.keys(),
-                );
-            }
+            None => unknown_key(schema, &owner, member, checker),
         }
-        if let Some((_, reason)) = schema.ignored.iter().find(|(ignored, _)| *ignored == key) {
-            checker.report(
-                Diagnostic::warning(
-                    &codes::NO_EFFECT,
-                    format!("`{key}` has no effect: {reason}"),
-                )
-                .at(member.key.span()),
-            );
-        }
+        report_without_effect(schema.ignored, member, checker);
     }
+    check_description(schema, view, checker);
     Some(schema)
+}
+
+fn unknown_key(schema: &'static Schema, owner: &str, member: Entry<'_>, checker: &mut Checker) {
+    let (key, span) = (member.key.text(), member.key.span());
+    match schema.refused.iter().find(|(refused, _)| *refused == key) {
+        Some((_, advice)) => checker.report(
+            Diagnostic::error(
+                &codes::UNKNOWN_SECTION_KEY,
+                format!("unknown key `{key}` in {owner}"),
+            )
+            .at(span)
+            .help(*advice),
+        ),
+        None => checker.unknown_key(
+            &codes::UNKNOWN_SECTION_KEY,
+            owner,
+            (key, span),
+            schema.keys(),
+        ),
+    }
+}
+
+/// Warns of a key that Occopus accepts and ignores.
+fn report_without_effect(
+    ignored: &[(&'static str, &'static str)],
+    member: Entry<'_>,
+    checker: &mut Checker,
+) {
+    let key = member.key.text();
+    if let Some((_, reason)) = ignored.iter().find(|(ignored, _)| *ignored == key) {
+        checker.report(
+            Diagnostic::warning(
+                &codes::NO_EFFECT,
+                format!("`{key}` has no effect: {reason}"),
+            )
+            .at(member.key.span()),
+        );
+    }
+}
+
+/// Checks the part of a resource that is handed to the provider as it is.
+fn check_description(schema: &Schema, section: View<'_>, checker: &mut Checker) {
+    let Some(description) = section.get_entry("description") else {
+        return;
+    };
+    if description.value.kind() != Kind::Map {
+        return;
+    }
+    let missing: Vec<&str> = schema
+        .described
+        .iter()
+        .copied()
+        .filter(|key| description.value.get(key).is_none())
+        .collect();
+    if !missing.is_empty() {
+        let message = format!(
+            "`description` of type `{}` lacks {}",
+            schema.name,
+            list_of(missing)
+        );
+        checker.report(
+            Diagnostic::error(&codes::MISSING_SECTION_KEY, message).at(description.key.span()),
+        );
+    }
+    for member in description.value.entries() {
+        report_without_effect(schema.overwritten, member, checker);
+    }
 }
 
 fn unknown_type(
@@ -326,6 +389,7 @@ fn check_shape(key: &str, shape: Shape, view: View<'_>, checker: &mut Checker) {
         ),
         Shape::Map => (view.kind() == Kind::Map, "a mapping".to_owned()),
         Shape::List => (view.kind() == Kind::List, "a list".to_owned()),
+        Shape::ListOrItem => (view.kind() != Kind::Map, "a list".to_owned()),
         Shape::Count => {
             let number = view
                 .as_int()
@@ -461,8 +525,8 @@ fn check_environment(view: View<'_>, checker: &mut Checker) {
                 };
                 if !text.contains('=') && !text.contains("{{") {
                     checker.report(
-                        Diagnostic::error(
-                            &codes::INVALID_VALUE,
+                        Diagnostic::warning(
+                            &codes::NO_EFFECT,
                             format!("`{text}` sets no variable"),
                         )
                         .at(item.span())

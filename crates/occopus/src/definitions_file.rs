@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use zenekar_diagnostics::{Diagnostic, SourceMap};
-use zenekar_document::{Document, Project, load_file_in};
+use zenekar_document::{Document, load_file_in};
 
 use crate::checker::Checker;
 use crate::definition;
@@ -24,15 +24,14 @@ pub struct DefinitionsFile {
 /// Reads a file with node definitions and checks them by themselves: their
 /// templates are not rendered, because no node says with which variables.
 ///
-/// Files are only included from within the file's folder.
+/// Files are only included from within the file's folder, or the one around it
+/// if that is called `nodes`.
 pub fn load_definitions(
     path: &Path,
     options: &LoadOptions,
     sources: &mut SourceMap,
 ) -> DefinitionsFile {
-    let project = Project {
-        root: find::folder_of(path).to_path_buf(),
-    };
+    let project = find::project_of_definitions(path);
     let mut checker = Checker::default();
     let loaded = load_file_in(&project, path, &options.limits, sources);
     checker.report_all(loaded.diagnostics);

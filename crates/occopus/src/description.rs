@@ -128,7 +128,7 @@ pub(crate) fn read<'d>(document: &'d Document, checker: &mut Checker) -> Descrip
     for entry in root.entries() {
         read_entry(&mut description, entry, checker);
     }
-    check_required(&description, root, checker);
+    check_required(root, checker);
     if let Some(nodes) = root.get("nodes")
         && checker.list(&codes::WRONG_TYPE, "`nodes`", nodes)
     {
@@ -171,7 +171,7 @@ fn read_entry<'d>(description: &mut Description<'d>, entry: Entry<'d>, checker: 
     }
 }
 
-fn check_required(description: &Description<'_>, root: View<'_>, checker: &mut Checker) {
+fn check_required(root: View<'_>, checker: &mut Checker) {
     // The whole document is no useful place: point at its first key.
     let place = root
         .entries()
@@ -204,11 +204,11 @@ fn check_required(description: &Description<'_>, root: View<'_>, checker: &mut C
         }
         Some(_) => {}
     }
-    if description.user_id == Value::Null && root.get("user_id").is_none() {
+    if root.get("user_id").is_none() {
         checker.report(
-            Diagnostic::warning(&codes::MISSING_USER, "the infrastructure has no `user_id`")
+            Diagnostic::error(&codes::MISSING_USER, "the infrastructure has no `user_id`")
                 .at(place)
-                .help("Occopus cannot build such an infrastructure; add `user_id: somebody@example.org`"),
+                .help("add `user_id: somebody@example.org` at the top of the file"),
         );
     }
 }
@@ -258,27 +258,35 @@ fn read_nodes<'d>(
         let node = read_node(item, checker);
         let position = u32::try_from(description.nodes.len())
             .expect("the number of nodes is limited far below 2^32");
-        table.add(position, item);
         if !node.name.is_empty()
-            && let Some(first) = table.by_name.insert(node.name, position)
+            && let Some(&first) = table.by_name.get(node.name)
         {
-            // The first one stays the one that is meant by the name.
-            table.by_name.insert(node.name, first);
-            checker.report(
-                Diagnostic::error(
-                    &codes::DUPLICATE_NODE,
-                    format!("node `{}` is defined twice", node.name),
-                )
-                .labelled(node.name_span, "second definition")
-                .also(
-                    description.nodes[first as usize].name_span,
-                    "first definition",
-                )
-                .help("give it another name, or use `scaling` for more instances of one node"),
-            );
+            // What depends on the second one means the first one then.
+            table.add(first, item);
+            report_duplicate(&node, &description.nodes[first as usize], checker);
+            continue;
         }
+        table.add(position, item);
+        table.by_name.insert(node.name, position);
         description.nodes.push(node);
     }
+}
+
+/// Occopus starts instances of both, and its next maintenance removes those of
+/// the second one as surplus.
+fn report_duplicate(node: &PlacedNode<'_>, first: &PlacedNode<'_>, checker: &mut Checker) {
+    checker.report(
+        Diagnostic::warning(
+            &codes::DUPLICATE_NODE,
+            format!(
+                "node `{}` is defined twice; the first definition counts",
+                node.name
+            ),
+        )
+        .labelled(node.name_span, "second definition")
+        .also(first.name_span, "first definition")
+        .help("give it another name, or use `scaling` for more instances of one node"),
+    );
 }
 
 fn read_node<'d>(view: View<'d>, checker: &mut Checker) -> PlacedNode<'d> {
@@ -384,11 +392,11 @@ fn read_scaling(view: View<'_>, checker: &mut Checker) -> CountRange {
     for entry in view.entries() {
         match entry.key.text() {
             "min" => {
-                min = read_count("`min` of `scaling`", entry.value, checker)
+                min = read_bound("`min` of `scaling`", entry.value, checker)
                     .map(|count| (count, entry.value));
             }
             "max" => {
-                max = read_count("`max` of `scaling`", entry.value, checker)
+                max = read_bound("`max` of `scaling`", entry.value, checker)
                     .map(|count| (count, entry.value));
             }
             key => checker.unknown_key(
@@ -399,11 +407,11 @@ fn read_scaling(view: View<'_>, checker: &mut Checker) -> CountRange {
             ),
         }
     }
-    if let Some((0, place)) = min {
+    if let Some((count @ ..1, place)) = min {
         checker.report(
             Diagnostic::warning(
                 &codes::COUNT_ADJUSTED,
-                "a minimum of 0 instances is raised to 1",
+                format!("a minimum of {count} instances is raised to 1"),
             )
             .at(place.span()),
         );
@@ -424,8 +432,16 @@ fn read_scaling(view: View<'_>, checker: &mut Checker) -> CountRange {
         );
     }
     CountRange {
-        min: lowest,
-        max: highest.max(lowest),
+        min: lowest.unsigned_abs(),
+        max: highest.max(lowest).unsigned_abs(),
+    }
+}
+
+/// Reads a bound of `scaling`, which Occopus raises if it is too low.
+fn read_bound(subject: &str, view: View<'_>, checker: &mut Checker) -> Option<i32> {
+    match view.kind() {
+        Kind::Int(number) if number < 0 => Some(i32::try_from(number).unwrap_or(i32::MIN)),
+        _ => read_count(subject, view, checker).and_then(|count| i32::try_from(count).ok()),
     }
 }
 

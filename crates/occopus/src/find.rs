@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use zenekar_document::Project;
+
 use crate::description::DEFINITION_PREFIX;
 use crate::options::DEFINITION_FILES_MAX;
 
@@ -17,6 +19,23 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
+}
+
+/// Returns the folder that includes of a file with definitions must not leave,
+/// if no description tells: its own, or the one around it if that is the
+/// usual folder for definitions.
+pub(crate) fn project_of_definitions(file: &Path) -> Project {
+    let folder = folder_of(file);
+    let is_usual = folder
+        .canonicalize()
+        .is_ok_and(|folder| folder.file_name().is_some_and(|name| name == FOLDER));
+    Project {
+        root: if is_usual {
+            folder.join("..")
+        } else {
+            folder.to_path_buf()
+        },
+    }
 }
 
 /// Finds files with node definitions beside a description: all of `nodes/`

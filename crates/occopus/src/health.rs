@@ -6,7 +6,7 @@ use zenekar_diagnostics::codes::definition as codes;
 use zenekar_document::{Kind, View};
 use zenekar_model::{Health, MysqlCheck};
 
-use crate::checker::Checker;
+use crate::checker::{Checker, with_article};
 use crate::schema;
 
 /// Seconds of the longest time-out: a year. More is a mistyped number.
@@ -25,9 +25,7 @@ pub(crate) fn read(view: View<'_>, checker: &mut Checker) -> Health {
         match entry.key.text() {
             "type" => check_type(value, checker),
             "ping" => {
-                health.ping = checker
-                    .truth(&codes::INVALID_VALUE, "`ping`", value)
-                    .unwrap_or(health.ping);
+                health.ping = read_ping(value, checker);
             }
             "ports" => {
                 if checker.list(&codes::INVALID_VALUE, "`ports`", value) {
@@ -63,6 +61,41 @@ pub(crate) fn read(view: View<'_>, checker: &mut Checker) -> Health {
         }
     }
     health
+}
+
+/// Reads `ping` as Python's `if` does, because that is what Occopus asks.
+fn read_ping(view: View<'_>, checker: &mut Checker) -> bool {
+    let truth = match view.kind() {
+        Kind::Bool(truth) => return truth,
+        Kind::Null => false,
+        Kind::Int(number) => number != 0,
+        Kind::Float(number) => number != 0.0,
+        Kind::String(text) => !text.is_empty(),
+        Kind::List => view.items().len() > 0,
+        Kind::Map => view.entries().len() > 0,
+        Kind::Date(_) | Kind::Bytes(_) => true,
+        Kind::Invalid => return true,
+    };
+    let meant = view
+        .as_str()
+        .and_then(|word| {
+            let word = word.to_ascii_lowercase();
+            word.parse()
+                .ok()
+                .or_else(|| zenekar_document::boolean_word(&word))
+        })
+        .unwrap_or(truth);
+    let found = with_article(view.type_name());
+    checker.report(
+        Diagnostic::warning(
+            &codes::NOT_A_TRUTH_VALUE,
+            format!("`ping` is {found} and counts as {truth}"),
+        )
+        .at(view.span())
+        .help(format!("write `{meant}`"))
+        .fix(view.span(), meant.to_string()),
+    );
+    truth
 }
 
 fn check_type(view: View<'_>, checker: &mut Checker) {

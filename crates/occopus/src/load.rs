@@ -82,9 +82,7 @@ fn project_of(file: &Path, project: &Project) -> Project {
     if is_inside {
         project.clone()
     } else {
-        Project {
-            root: find::folder_of(file).to_path_buf(),
-        }
+        find::project_of_definitions(file)
     }
 }
 
@@ -98,9 +96,7 @@ pub fn load_text(name: &str, text: &str, options: &LoadOptions, sources: &mut So
         .definitions
         .iter()
         .map(|file| {
-            let project = Project {
-                root: find::folder_of(file).to_path_buf(),
-            };
+            let project = find::project_of_definitions(file);
             let loaded = load_file_in(&project, file, &options.limits, sources);
             checker.report_all(loaded.diagnostics);
             loaded.document
@@ -157,7 +153,7 @@ fn assemble(
         };
     }
     let description = description::read(main, &mut checker);
-    let definitions = read_definitions(&description, others, &mut checker);
+    let definitions = read_definitions(&description, others, options, &mut checker);
     let parts = build(&description, &definitions, main, options, &mut checker);
     summarise(&mut summary, &parts);
     // A topology finds cycles by itself; they are only looked for where there is none.
@@ -215,10 +211,12 @@ fn summarise(summary: &mut Summary, parts: &TopologyParts) {
     }
 }
 
-/// Reads all definitions and reports types that are defined twice.
+/// Reads all definitions and reports types that are defined twice. Of files
+/// that were given, the last one counts, as with imports in Occopus.
 fn read_definitions<'d>(
     description: &Description<'d>,
     others: &'d [Document],
+    options: &LoadOptions,
     checker: &mut Checker,
 ) -> Vec<PlacedDefinition<'d>> {
     let mut all: Vec<PlacedDefinition<'d>> = description
@@ -231,22 +229,42 @@ fn read_definitions<'d>(
             all.extend(crate::definition::read_file(root, checker));
         }
     }
+    let is_last_meant = !options.definitions.is_empty();
     let mut first: BTreeMap<&str, usize> = BTreeMap::new();
-    for (position, placed) in all.iter().enumerate() {
-        if let Some(&earlier) = first.get(placed.name) {
-            checker.report(
-                Diagnostic::error(
-                    &definition::DUPLICATE_DEFINITION,
-                    format!("node type `{}` is defined twice", placed.name),
-                )
-                .labelled(placed.name_span, "second definition")
-                .also(all[earlier].name_span, "first definition"),
-            );
-        } else {
-            first.insert(placed.name, position);
+    let mut kept: Vec<PlacedDefinition<'d>> = Vec::with_capacity(all.len());
+    for placed in all {
+        let Some(&earlier) = first.get(placed.name) else {
+            first.insert(placed.name, kept.len());
+            kept.push(placed);
+            continue;
+        };
+        report_defined_twice(&placed, &kept[earlier], is_last_meant, checker);
+        if is_last_meant {
+            kept[earlier] = placed;
         }
     }
-    all
+    kept
+}
+
+fn report_defined_twice(
+    placed: &PlacedDefinition<'_>,
+    earlier: &PlacedDefinition<'_>,
+    is_last_meant: bool,
+    checker: &mut Checker,
+) {
+    let message = format!("node type `{}` is defined twice", placed.name);
+    let diagnostic = if is_last_meant {
+        let message = format!("{message}; the last definition counts");
+        Diagnostic::warning(&definition::DUPLICATE_DEFINITION, message)
+    } else {
+        Diagnostic::error(&definition::DUPLICATE_DEFINITION, message)
+            .help("give the files that are meant with `--nodes FILE`")
+    };
+    checker.report(
+        diagnostic
+            .labelled(placed.name_span, "second definition")
+            .also(earlier.name_span, "first definition"),
+    );
 }
 
 /// Puts nodes and definitions together; what has mistakes is left out, so that

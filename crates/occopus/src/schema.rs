@@ -11,6 +11,8 @@ pub(crate) enum Shape {
     Map,
     /// A list.
     List,
+    /// A list, or the only item of one.
+    ListOrItem,
     /// A whole number that is not negative, or text that is one.
     Count,
     /// A whole number from a lowest value on.
@@ -39,6 +41,12 @@ pub(crate) struct Schema {
     pub(crate) one_of: Option<(&'static str, &'static str)>,
     /// Keys that Occopus accepts and ignores, with what to say of each.
     pub(crate) ignored: &'static [(&'static str, &'static str)],
+    /// Keys of which Occopus' documentation speaks but that its check refuses, with what to say of each.
+    pub(crate) refused: &'static [(&'static str, &'static str)],
+    /// Keys that must be in `description`, whose other keys are the provider's.
+    pub(crate) described: &'static [&'static str],
+    /// Keys of `description` that Occopus overwrites, with what to say of each.
+    pub(crate) overwritten: &'static [(&'static str, &'static str)],
     /// Whether it runs containers, which are contextualised by type `docker`.
     pub(crate) is_container: bool,
 }
@@ -50,6 +58,9 @@ impl Schema {
         optional: &[],
         one_of: None,
         ignored: &[],
+        refused: &[],
+        described: &[],
+        overwritten: &[],
         is_container: false,
     };
 
@@ -79,7 +90,7 @@ pub(crate) fn find(schemas: &'static [Schema], name: &str) -> Option<&'static Sc
     schemas.iter().find(|schema| schema.name == name)
 }
 
-use Shape::{Any, AtLeast, Count, Interval, List, Map, OneOf, Percent, Scalar};
+use Shape::{Any, AtLeast, Count, Interval, List, ListOrItem, Map, OneOf, Percent, Scalar};
 
 /// The isolations of provider `local`, as it names them.
 const ISOLATIONS: &[&str] = &["namespaces", "user-namespaces", "plain"];
@@ -135,6 +146,13 @@ pub(crate) static RESOURCES: &[Schema] = &[
             "customdata",
             "user-data comes from the section `contextualisation`",
         )],
+        refused: &[
+            (
+                "nic_name",
+                "network interfaces are made and named by the provider; remove it",
+            ),
+            ("name", "the key is called `server_name`"),
+        ],
         ..Schema::EMPTY
     },
     Schema {
@@ -142,6 +160,7 @@ pub(crate) static RESOURCES: &[Schema] = &[
         required: &[("endpoint", Scalar), ("description", Map)],
         optional: &[("name", Scalar), ("start_in_vpc", Any)],
         ignored: &[("start_in_vpc", "it is never handed to the provider")],
+        described: &["deployment_id", "instance_type_id"],
         ..Schema::EMPTY
     },
     Schema {
@@ -152,6 +171,11 @@ pub(crate) static RESOURCES: &[Schema] = &[
             ("description", Map),
         ],
         optional: &[("name", Scalar)],
+        described: &["cpu", "mem", "vnc_password"],
+        overwritten: &[(
+            "drives",
+            "the server gets the clone of `libdrive_id` as its only drive",
+        )],
         ..Schema::EMPTY
     },
     Schema {
@@ -163,6 +187,10 @@ pub(crate) static RESOURCES: &[Schema] = &[
             ("tag", Scalar),
         ],
         optional: &[("name", Scalar)],
+        refused: &[(
+            "network_mode",
+            "it was removed in Occopus 1.4: containers are in the default network",
+        )],
         is_container: true,
         ..Schema::EMPTY
     },
@@ -176,7 +204,7 @@ pub(crate) static RESOURCES: &[Schema] = &[
         ],
         optional: &[
             ("key_name", Scalar),
-            ("security_group_ids", List),
+            ("security_group_ids", ListOrItem),
             ("subnet_id", Scalar),
             ("name", Scalar),
             ("tags", Map),
@@ -204,7 +232,7 @@ pub(crate) static RESOURCES: &[Schema] = &[
         optional: &[
             ("server_name", Scalar),
             ("key_name", Scalar),
-            ("security_groups", List),
+            ("security_groups", ListOrItem),
             ("floating_ip", Any),
             ("name", Scalar),
             ("tenant_name", Any),

@@ -17,6 +17,8 @@ pub static ALL: &[&Code] = &[
     &NO_EFFECT,
     &UNKNOWN_PLUGIN,
     &UNUSUAL_COMBINATION,
+    &NOT_A_TRUTH_VALUE,
+    &NOT_CARRIED_OUT,
 ];
 
 /// Not a node definition.
@@ -85,7 +87,10 @@ pub static INVALID_VALUE: Code = Code {
 pub static DUPLICATE_DEFINITION: Code = Code {
     id: "ZK0309",
     title: "node type defined twice",
-    explanation: "Two files define the same node type, so it is not clear which one is meant.",
+    explanation: "Two files define the same node type. Of files that were given, the last one counts, as \
+        the last import counts in Occopus, and it is a warning. Of files that were found beside \
+        the description it is not clear which one is meant: give the right ones with `--nodes \
+        FILE`.",
 };
 
 /// Resource type that was removed.
@@ -117,4 +122,22 @@ pub static UNUSUAL_COMBINATION: Code = Code {
     title: "contextualisation that does not fit the resource",
     explanation: "Containers (`docker`, `azure_aci`) are contextualised by type `docker`, machines by \
         `cloudinit`. With another type the instance starts, but nothing is handed to it.",
+};
+
+/// Word for a truth value.
+pub static NOT_A_TRUTH_VALUE: Code = Code {
+    id: "ZK0314",
+    title: "word for a truth value",
+    explanation: "`true` and `false` are the only truth values; `yes`, `no`, `on`, `off` and anything in \
+        quotes is text. Occopus takes every text that is not empty for true, `no` too, and Zenekar \
+        does the same so that files keep their meaning. Write `true` or `false`.",
+};
+
+/// Section that is not carried out.
+pub static NOT_CARRIED_OUT: Code = Code {
+    id: "ZK0315",
+    title: "section that is not carried out",
+    explanation: "The section is checked and its templates are rendered, but Zenekar does not yet register \
+        nodes at a Chef server: no environment, role or node is made there, and the readiness of a \
+        node does not depend on it. Images and scripts that wait for a run list will wait in vain.",
 };

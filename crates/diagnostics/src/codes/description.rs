@@ -65,8 +65,10 @@ pub static INVALID_NAME: Code = Code {
 pub static DUPLICATE_NODE: Code = Code {
     id: "ZK0205",
     title: "node defined twice",
-    explanation: "Two nodes share one name. Occopus merges such nodes into one without a word; here each \
-        node needs a name of its own. To run several instances of one node, use `scaling`.",
+    explanation: "Two nodes share one name. The first definition counts, and what depends on the second \
+        one depends on the first. Occopus starts instances of both without a word, and removes \
+        those of the second one as surplus when it maintains the infrastructure. To run several \
+        instances of one node, use `scaling`.",
 };
 
 /// Invalid instance count.
@@ -155,7 +157,8 @@ pub static DUPLICATE_DEPENDENCY: Code = Code {
 pub static MISSING_USER: Code = Code {
     id: "ZK0216",
     title: "missing user_id",
-    explanation: "Zenekar does not need `user_id`. Occopus warns of its absence and then fails.",
+    explanation: "An infrastructure belongs to somebody, and templates can print who that is: any text \
+        will do, an address for example. Occopus warns of its absence and then fails.",
 };
 
 /// Infrastructure without nodes.

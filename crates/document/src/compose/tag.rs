@@ -294,12 +294,16 @@ impl Composer<'_, '_, '_> {
         };
         if let Some(other) = other {
             let name = document.text_of(other.text);
-            let diagnostic = Diagnostic::error(
-                &codes::MALFORMED_INCLUDE,
-                format!("unknown key `{name}` in an include"),
-            )
-            .at(document.span_of(other.key))
-            .help("an include has the single key `url`");
+            let message = format!("unknown key `{name}` in an include");
+            // Occopus passes over it as long as there is a `url`.
+            let diagnostic = if url.is_some() {
+                Diagnostic::warning(&codes::MALFORMED_INCLUDE, message)
+            } else {
+                Diagnostic::error(&codes::MALFORMED_INCLUDE, message)
+            };
+            let diagnostic = diagnostic
+                .at(document.span_of(other.key))
+                .help("an include has the single key `url`");
             self.loader.report(diagnostic);
         }
         let Some(url) = url else {

@@ -1,6 +1,7 @@
 //! Mistakes that several files make together, with places in the right one.
 
-use zenekar_occopus::LoadOptions;
+use zenekar_diagnostics::SourceMap;
+use zenekar_occopus::{LoadOptions, load, load_definitions};
 
 use crate::mistakes::check;
 use crate::support::{Files, PLAIN};
@@ -134,4 +135,61 @@ fn given_definition_files_are_the_only_ones() {
         ]
     );
     check("definitions_given", files.load_with(&options));
+}
+
+const ONE_NODE: &str = "user_id: tester\ninfra_name: demo\nnodes:\n- {name: web, type: plain}\n";
+
+#[test]
+fn of_given_definition_files_the_last_counts() {
+    let files = Files::new(&[
+        ("infra.yaml", ONE_NODE),
+        (
+            "one.yaml",
+            "'node_def:plain':\n- resource: {type: sim, region: one}\n",
+        ),
+        (
+            "two.yaml",
+            "'node_def:plain':\n- resource: {type: sim, region: two}\n",
+        ),
+    ]);
+    let options = LoadOptions {
+        definitions: vec![files.path().join("one.yaml"), files.path().join("two.yaml")],
+        ..LoadOptions::default()
+    };
+    let (loaded, findings) = files.load_with(&options);
+    let topology = loaded.topology.expect("a warning does not stop it");
+    let resource = &topology.definitions()[0].implementations[0].resource;
+    assert_eq!(resource.get("region"), Some(&"two".into()), "{findings}");
+    assert!(findings.contains("warning[ZK0309]"), "{findings}");
+}
+
+#[test]
+fn definitions_elsewhere_include_from_around_their_usual_folder() {
+    let include = "'node_def:plain':\n- resource: {type: sim}\n  contextualisation:\n    type: cloudinit\n    context_template: !text_import {url: file://../scripts/start.sh}\n";
+    let files = Files::new(&[
+        ("infra/infra.yaml", ONE_NODE),
+        ("nodes/definitions.yaml", include),
+        ("other/definitions.yaml", include),
+        ("scripts/start.sh", "#!/bin/sh\n"),
+    ]);
+    let findings = |folder: &str| {
+        let options = LoadOptions {
+            definitions: vec![files.path().join(folder).join("definitions.yaml")],
+            ..LoadOptions::default()
+        };
+        let mut sources = SourceMap::new();
+        let loaded = load(
+            &files.path().join("infra/infra.yaml"),
+            &options,
+            &mut sources,
+        );
+        let read = load_definitions(
+            &options.definitions[0],
+            &LoadOptions::default(),
+            &mut sources,
+        );
+        (loaded.diagnostics.len(), read.diagnostics.len())
+    };
+    assert_eq!(findings("nodes"), (0, 0));
+    assert_eq!(findings("other"), (1, 1));
 }

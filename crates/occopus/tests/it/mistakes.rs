@@ -432,6 +432,24 @@ fn in_definitions() {
             with_definition("  - resource:\n      type: sim\n    health_check:\n      ping: no"),
         ),
         (
+            "config_manager_chef",
+            with_definition(
+                "  - resource:\n      type: sim\n    config_management:\n      type: chef\n      endpoint: https://chef.example.org\n      run_list: ['recipe[web]']",
+            ),
+        ),
+        (
+            "key_of_documentation_only",
+            with_definition(
+                "  - resource:\n      type: docker\n      endpoint: unix://var/run/docker.sock\n      origin: dockerhub\n      image: nginx\n      tag: latest\n      network_mode: host",
+            ),
+        ),
+        (
+            "resource_description_incomplete",
+            with_definition(
+                "  - resource:\n      type: cloudsigma\n      endpoint: https://zrh.cloudsigma.com/api/2.0\n      libdrive_id: a\n      description:\n        cpu: 2000\n        drives: []",
+            ),
+        ),
+        (
             "health_timeout_is_text",
             with_definition(
                 "  - resource:\n      type: sim\n    health_check:\n      timeout: 10m",
