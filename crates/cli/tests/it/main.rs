@@ -11,6 +11,7 @@ mod local;
 mod local_heal;
 mod local_kills;
 mod looking_in;
+mod occopus_service;
 mod occopus_commands;
 mod sandbox;
 mod stories;

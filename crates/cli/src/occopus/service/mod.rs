@@ -7,7 +7,7 @@
 mod information;
 mod keeper;
 mod maintained;
-mod service;
+mod serving;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::occopus::arguments::RestServiceArguments;
 use crate::occopus::operations::Bench;
 use crate::output::Output;
 use crate::world;
-use service::Service;
+use serving::Service;
 
 /// The name under which the service leads infrastructures.
 pub(crate) const NAME: &str = "occopus-rest-service";

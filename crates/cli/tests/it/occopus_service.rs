@@ -1,0 +1,591 @@
+//! The REST service as MiCADO and scripts use it: real links, a real port.
+
+#![expect(clippy::print_stderr, reason = "tests say why they are skipped")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::local::Machine;
+use crate::sandbox::{Run, Sandbox, run};
+
+/// How long something may take that has to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What MiCADO writes for a worker: keys in order, everything inline.
+const NODES: &str = "\
+node_def:worker-node:
+- contextualisation:
+    context_template:
+      runcmd:
+      - echo micado runcmd placeholder
+      write_files:
+      - content: 'master {{variables.master_ip}} of {{infra_id}}, worker {{node_id[0:8]}}
+
+          '
+        path: /etc/micado-worker
+        permissions: '0644'
+    type: cloudinit
+  health_check:
+    ping: false
+  resource:
+    endpoint: https://ec2.eu-west-1.amazonaws.com
+    image_id: ami-0ff760d16d9497662
+    instance_type: t2.small
+    key_name: micado
+    regionname: eu-west-1
+    security_group_ids:
+    - sg-93d46bf7
+    type: ec2
+";
+
+/// What MiCADO writes for the infrastructure: no dependencies.
+const INFRASTRUCTURE: &str = "\
+infra_name: micado-worker-infra
+nodes:
+- name: worker-node
+  scaling:
+    max: 5
+    min: 1
+  type: worker-node
+user_id: user@micado
+variables:
+  master_ip: 10.1.2.3
+";
+
+const AUTHENTICATION: &str = "\
+resource:
+- auth_data:
+    accesskey: AKIAEXAMPLE
+    secretkey: example
+  endpoint: https://ec2.eu-west-1.amazonaws.com
+  type: ec2
+";
+
+/// The id that MiCADO gives, which no name of a node could be.
+const ID: &str = "micado_worker_infra";
+
+/// A place with Occopus's commands and MiCADO's files.
+struct Desk<'a> {
+    sandbox: &'a Sandbox,
+    on: &'static str,
+}
+
+impl<'a> Desk<'a> {
+    fn new(sandbox: &'a Sandbox, on: &'static str) -> Self {
+        sandbox.write("nodes.yaml", NODES);
+        sandbox.write("infra.yaml", INFRASTRUCTURE);
+        sandbox.write("auth_data.yaml", AUTHENTICATION);
+        sandbox.ok(&[
+            "occopus",
+            "install-links",
+            "--directory",
+            &text(&sandbox.path("bin")),
+        ]);
+        Self { sandbox, on }
+    }
+
+    fn command(&self, tool: &str, arguments: &[&str]) -> Command {
+        let model = self.sandbox.command(&[]);
+        let mut command = Command::new(self.sandbox.path("bin").join(tool));
+        command
+            .args(arguments)
+            .current_dir(self.sandbox.path(""))
+            .env_clear()
+            .envs(
+                model
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("ZENEKAR_ON", self.on)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn tool(&self, tool: &str, arguments: &[&str]) -> Run {
+        run(self.command(tool, arguments))
+    }
+
+    fn import(&self) {
+        let imported = self.tool("occopus-import", &["nodes.yaml"]).expect(0);
+        let expected = "Successfully imported nodes: worker-node";
+        assert!(imported.stdout.contains(expected), "{imported:?}");
+    }
+
+    /// Builds as MiCADO does.
+    fn build(&self) -> Run {
+        let arguments = [
+            "infra.yaml",
+            "-i",
+            ID,
+            "--auth_data_path",
+            "auth_data.yaml",
+            "--parallelize",
+        ];
+        let built = self.tool("occopus-build", &arguments).expect(0);
+        assert!(
+            built.stdout.contains("Submitted infrastructure"),
+            "{built:?}"
+        );
+        assert_eq!(built.stdout.lines().last(), Some(ID));
+        built
+    }
+
+    fn serve(&self) -> Service {
+        let arguments = [
+            "--auth_data_path",
+            "auth_data.yaml",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--parallelize",
+        ];
+        let mut command = self.command("occopus-rest-service", &arguments);
+        command.stdout(Stdio::null());
+        let mut child = command.spawn().expect("the link leads to the binary");
+        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let mut seen = String::new();
+        let address = loop {
+            let Some(Ok(line)) = lines.next() else {
+                let _ = child.kill();
+                panic!("the service does not begin:\n{seen}");
+            };
+            if let Some(rest) = line.split_once("Running on http://") {
+                break rest.1.split('/').next().unwrap_or_default().to_owned();
+            }
+            seen.push_str(&line);
+        };
+        // Read on, so that the service can go on writing.
+        std::thread::spawn(move || lines.for_each(drop));
+        Service { child, address }
+    }
+}
+
+/// A service that runs, and is stopped at the end of the test.
+struct Service {
+    child: Child,
+    address: String,
+}
+
+impl Service {
+    fn ask(&self, method: &str, path: &str) -> Value {
+        self.send(method, path, "").1
+    }
+
+    /// Asks, and returns the status of HTTP and the body.
+    fn send(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let mut stream = TcpStream::connect(&self.address).expect("the service listens");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a timeout can be set");
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: occopus:5000\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("the service reads");
+        let mut answer = String::new();
+        stream
+            .read_to_string(&mut answer)
+            .expect("the service answers");
+        let (head, body) = answer
+            .split_once("\r\n\r\n")
+            .expect("the answer has a head");
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        let value = serde_json::from_str(body).unwrap_or(Value::Null);
+        (status.expect("the answer has a status"), value)
+    }
+
+    fn infrastructure(&self, method: &str, rest: &str) -> Value {
+        let (status, answer) = self.send(method, &format!("/infrastructures/{ID}{rest}"), "");
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    /// Waits until the node has so many instances, all of them ready, and
+    /// returns its report.
+    fn wait_for(&self, count: usize) -> Value {
+        let mut report = Value::Null;
+        wait(|| {
+            report = self.infrastructure("GET", "")["worker-node"].take();
+            let instances = report["instances"].as_object();
+            let ready = instances.into_iter().flat_map(|members| members.values());
+            let ready = ready.filter(|one| one["state"] == "ready").count();
+            ready == count && report["scaling"]["actual"] == count
+        });
+        report
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.is_ok_and(|status| status.success()));
+    }
+
+    /// Asks the service to end, and returns its exit code.
+    fn end(mut self) -> Option<i32> {
+        self.signal("-TERM");
+        self.child.wait().expect("it is our child").code()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait(mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < PATIENCE, "it never came");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn address_of(report: &Value) -> String {
+    let instances = report["instances"].as_object().expect("a map");
+    let first = instances.values().next().expect("an instance");
+    let address = &first["resource_address"];
+    let first = address.get(0).unwrap_or(address);
+    first.as_str().expect("an address").to_owned()
+}
+
+/// MiCADO's life: deploy, scale out, drop one, look, detach, undeploy.
+fn micado(sandbox: &Sandbox, on: &'static str) {
+    let desk = Desk::new(sandbox, on);
+    let service = desk.serve();
+    desk.import();
+    desk.build();
+    assert_eq!(
+        service.infrastructure("POST", "/attach"),
+        json!({ "infraid": ID })
+    );
+    let scaled = service.infrastructure("POST", "/scaleto/worker-node/3");
+    assert_eq!(
+        scaled,
+        json!({ "count": 3, "infraid": ID, "method": "scaleto", "nodename": "worker-node" })
+    );
+    let report = service.wait_for(3);
+    let scaling = json!({ "actual": 3, "max": 5, "min": 1, "target": 3 });
+    assert_eq!(report["scaling"], scaling);
+    let replica = address_of(&report);
+    let dropped = service.infrastructure("POST", &format!("/scaledown/worker-node/{replica}"));
+    assert_eq!(
+        dropped,
+        json!({ "infraid": ID, "method": "scaledown", "nodeid": replica, "nodename": "worker-node" })
+    );
+    assert_eq!(
+        service.infrastructure("GET", "")["worker-node"]["scaling"]["target"],
+        2
+    );
+    let report = service.wait_for(2);
+    assert!(
+        !report.to_string().contains(&format!("\"{replica}\"")),
+        "{report}"
+    );
+    assert_eq!(
+        service.infrastructure("POST", "/detach"),
+        json!({ "infraid": ID })
+    );
+    assert_eq!(
+        service.infrastructure("DELETE", ""),
+        json!({ "infraid": ID })
+    );
+    let nothing: Vec<String> = Vec::new();
+    assert_eq!(
+        service.ask("GET", "/infrastructures/"),
+        json!({ "infrastructures": nothing, "infrastuctures": nothing })
+    );
+    assert_eq!(service.end(), Some(0));
+}
+
+#[test]
+fn micado_deploys_scales_and_undeploys() {
+    let sandbox = Sandbox::new();
+    micado(&sandbox, "sim");
+    assert!(sandbox.machines().is_empty());
+}
+
+#[test]
+fn micado_does_so_with_instances_on_this_machine() {
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    micado(&machine.sandbox, "local");
+}
+
+/// The calls of MiCADO's own code, made by a client in MiCADO's language.
+#[test]
+fn a_client_in_python_makes_micados_calls() {
+    let version = Command::new("python3").arg("--version").output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no Python 3");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let desk = Desk::new(&sandbox, "sim");
+    let service = desk.serve();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/micado.py");
+    let mut command = desk.command("occopus-import", &[]);
+    let environment: Vec<_> = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    command = Command::new("python3");
+    command
+        .arg(script)
+        .args([&service.address, &text(&sandbox.path("bin"))])
+        .current_dir(sandbox.path(""))
+        .env_clear()
+        .envs(environment)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let told = run(command).expect(0);
+    assert_eq!(told.stdout.lines().last(), Some("undeployed"), "{told:?}");
+    assert!(sandbox.machines().is_empty());
+}
+
+/// Defect 12: handled errors keep status 200, as MiCADO's clients expect.
+#[test]
+fn handled_errors_have_status_200() {
+    let sandbox = Sandbox::new();
+    let desk = Desk::new(&sandbox, "sim");
+    let service = desk.serve();
+    let unknown = json!({
+        "message": "",
+        "reason": "ERROR: infrastructure 'x' does not exist!",
+        "status_code": 300,
+    });
+    for (method, path) in [
+        ("GET", "/infrastructures/x"),
+        ("DELETE", "/infrastructures/x"),
+        ("POST", "/infrastructures/x/attach"),
+        ("POST", "/infrastructures/x/scaleto/worker-node/1"),
+        ("GET", "/infrastructures/x/cost"),
+    ] {
+        assert_eq!(
+            service.send(method, path, ""),
+            (200, unknown.clone()),
+            "{method} {path}"
+        );
+    }
+    assert_eq!(service.send("GET", "/infrastructures/..%2f..", "").0, 200);
+    desk.import();
+    desk.build();
+    let reason = |answer: Value| answer["reason"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(
+        reason(service.infrastructure("POST", "/scaleto/w/1")),
+        format!("ERROR: node 'w' does not exist in infrastructure '{ID}'!")
+    );
+    assert_eq!(
+        reason(service.infrastructure("POST", "/detach")),
+        format!("ERROR: Infrastructure {ID} is not maintained!")
+    );
+    service.infrastructure("POST", "/attach");
+    assert_eq!(
+        reason(service.infrastructure("POST", "/attach")),
+        format!("ERROR: Infrastructure {ID} already being maintained!")
+    );
+    let missing = service.infrastructure("POST", "/scaledown/worker-node/192.0.2.1");
+    assert_eq!(missing["status_code"], 400, "{missing}");
+    let (status, secret) = service.send("GET", "/info/node.definition.all", "");
+    assert_eq!((status, &secret["status_code"]), (200, &json!(404)));
+    let state = service.ask("GET", &format!("/info/infrastructure.state?infra_id={ID}"));
+    assert!(state["result"]["worker-node"].is_object(), "{state}");
+    assert_eq!(
+        service.infrastructure("GET", "/cost"),
+        json!({ "totalcost": 0 })
+    );
+}
+
+/// Defect 13: detaching takes no minute, whatever the service was started by.
+#[test]
+fn detaching_is_immediate_and_leaves_everything_running() {
+    let sandbox = Sandbox::new();
+    let desk = Desk::new(&sandbox, "sim");
+    desk.import();
+    desk.build();
+    let service = desk.serve();
+    service.infrastructure("POST", "/attach");
+    service.infrastructure("POST", "/scaleto/worker-node/2");
+    service.wait_for(2);
+    let started = Instant::now();
+    assert_eq!(
+        service.infrastructure("POST", "/detach"),
+        json!({ "infraid": ID })
+    );
+    // Two seconds for calls in flight, and the rest for a busy machine.
+    assert!(
+        started.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(sandbox.machines().len(), 2);
+    // A request is taken, and carried out by whoever maintains it next.
+    service.infrastructure("POST", "/scaleto/worker-node/3");
+    let scaling = service.infrastructure("GET", "")["worker-node"]["scaling"].take();
+    assert_eq!(
+        scaling,
+        json!({ "actual": 2, "max": 5, "min": 1, "target": 3 })
+    );
+    service.infrastructure("POST", "/attach");
+    service.wait_for(3);
+    assert_eq!(service.end(), Some(0), "an end on request is no failure");
+    assert_eq!(
+        sandbox.machines().len(),
+        3,
+        "instances go on without the service"
+    );
+}
+
+/// Defect 16: what is deleted is gone everywhere, and its id can be used again.
+#[test]
+fn deleting_leaves_nothing_behind() {
+    let sandbox = Sandbox::new();
+    let desk = Desk::new(&sandbox, "sim");
+    desk.import();
+    desk.build();
+    let service = desk.serve();
+    for _ in 0..2 {
+        service.infrastructure("POST", "/attach");
+        // Attached, and in the middle of work.
+        service.infrastructure("POST", "/scaleto/worker-node/5");
+        assert_eq!(
+            service.infrastructure("DELETE", ""),
+            json!({ "infraid": ID })
+        );
+        assert!(sandbox.machines().is_empty());
+        assert_eq!(service.infrastructure("GET", "")["status_code"], 300);
+        let maintained = std::fs::read_dir(sandbox.state().join("occopus/maintained"));
+        assert_eq!(maintained.map_or(0, Iterator::count), 0);
+        let listed = desk.tool("occopus-maintain", &["-l"]).expect(0);
+        assert!(
+            listed.stdout.contains("No active infrastructure"),
+            "{listed:?}"
+        );
+        desk.build();
+        service.wait_for(1);
+    }
+}
+
+#[test]
+fn a_service_that_was_killed_maintains_again_what_it_maintained() {
+    let sandbox = Sandbox::new();
+    let desk = Desk::new(&sandbox, "sim");
+    desk.import();
+    desk.build();
+    let service = desk.serve();
+    service.infrastructure("POST", "/attach");
+    service.signal("-KILL");
+    drop(service);
+    let service = desk.serve();
+    assert_eq!(
+        service.infrastructure("POST", "/attach")["status_code"],
+        300
+    );
+    service.infrastructure("POST", "/scaleto/worker-node/2");
+    service.wait_for(2);
+    service.infrastructure("POST", "/detach");
+    assert_eq!(service.end(), Some(0));
+    let service = desk.serve();
+    assert_eq!(
+        service.infrastructure("POST", "/detach")["status_code"],
+        300
+    );
+}
+
+/// MiCADO changes the description of an infrastructure that is attached.
+#[test]
+fn an_attached_infrastructure_can_be_built_anew() {
+    let sandbox = Sandbox::new();
+    let desk = Desk::new(&sandbox, "sim");
+    desk.import();
+    desk.build();
+    let service = desk.serve();
+    service.infrastructure("POST", "/attach");
+    sandbox.write("infra.yaml", &INFRASTRUCTURE.replace("min: 1", "min: 3"));
+    desk.build();
+    let report = service.wait_for(3);
+    assert_eq!(report["scaling"]["min"], 3);
+    assert_eq!(
+        service.infrastructure("POST", "/attach")["status_code"],
+        300,
+        "it is attached still"
+    );
+    service.infrastructure("POST", "/scaleto/worker-node/4");
+    service.wait_for(4);
+    // And destroyed by the command that knows nothing of the service.
+    desk.tool("occopus-destroy", &["-i", ID]).expect(0);
+    assert!(sandbox.machines().is_empty());
+    wait(|| service.infrastructure("POST", "/detach")["status_code"] == 300);
+}
+
+#[test]
+fn descriptions_are_submitted_and_built_meanwhile() {
+    let sandbox = Sandbox::new();
+    let desk = Desk::new(&sandbox, "sim");
+    let service = desk.serve();
+    let (status, early) = service.send("POST", "/infrastructures/", INFRASTRUCTURE);
+    assert_eq!(
+        (status, &early["status_code"]),
+        (200, &json!(400)),
+        "the type is not imported: {early}"
+    );
+    desk.import();
+    for refused in [
+        "nodes: [",
+        "infra_name: x\nuser_id: u\nnodes: !!python/object/apply:os.system ['touch pwned']\n",
+        "infra_name: x\nuser_id: u\nnodes: !yaml_import {url: file://nodes.yaml}\n",
+        "infra_name: x\nuser_id: u\nvariables: {a: !text_import {url: file://auth_data.yaml}}\nnodes: []\n",
+    ] {
+        let (status, answer) = service.send("POST", "/infrastructures/", refused);
+        assert_eq!(
+            (status, &answer["status_code"]),
+            (200, &json!(400)),
+            "{refused}: {answer}"
+        );
+        assert_ne!(answer["reason"], "", "{refused}");
+    }
+    assert!(!sandbox.path("pwned").exists());
+    let (status, submitted) = service.send("POST", "/infrastructures/", INFRASTRUCTURE);
+    let id = submitted["infraid"].as_str().expect("an id").to_owned();
+    assert_eq!((status, id.len()), (200, 36), "{submitted}");
+    assert_eq!(
+        service.ask("GET", "/infrastructures/"),
+        json!({ "infrastructures": [id], "infrastuctures": [id] })
+    );
+    wait(|| {
+        let report = service.ask("GET", &format!("/infrastructures/{id}"));
+        let instances = report["worker-node"]["instances"].as_object();
+        instances.is_some_and(|all| all.values().all(|one| one["state"] == "ready"))
+    });
+    let notified = service.send(
+        "POST",
+        &format!("/infrastructures/{id}/notify"),
+        r#"{"type": "fcm", "fcm": {"api_key": "k", "reg_id": "r"}}"#,
+    );
+    assert_eq!(notified, (200, json!({ "infraid": id })));
+    assert_eq!(
+        service.send("DELETE", &format!("/infrastructures/{id}"), ""),
+        (200, json!({ "infraid": id }))
+    );
+    assert!(sandbox.machines().is_empty());
+}
