@@ -13,6 +13,7 @@ mod local_kills;
 mod looking_in;
 mod occopus_service;
 mod occopus_commands;
+mod occopus_defects;
 mod sandbox;
 mod stories;
 mod traces;
