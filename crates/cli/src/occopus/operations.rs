@@ -46,6 +46,10 @@ const APPLY_PATIENCE: Duration = Duration::from_secs(30);
 /// How often is looked whether the process that leads is done.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How often is looked whether the process that leads is done, before is tried
+/// whether it leads still.
+const LOOKS_PER_LEAD: u32 = 10;
+
 /// Where and how operations work.
 #[derive(Clone, Debug)]
 pub(crate) struct Bench {
@@ -532,17 +536,20 @@ pub(crate) async fn destroy(
     command: &str,
     audience: Audience,
 ) -> Result<(), Failure> {
-    let store = match lead(bench, &row.id, &row.name, None, command)? {
-        Lead::Ours(led) => return tear_down(*led, audience).await,
-        Lead::Theirs(store, _) => store,
-    };
     let request = RequestId::new(new_request());
-    submit(&store, &row.id, &request, &InboxRequest::Teardown)?;
     loop {
-        tokio::time::sleep(LOOK_INTERVAL).await;
-        match store.with(|store| store.infrastructure(&row.id))? {
-            Some(found) if found.removed_at.is_none() => {}
-            _ => return Ok(()),
+        let store = match lead(bench, &row.id, &row.name, None, command)? {
+            Lead::Ours(led) => return tear_down(*led, audience).await,
+            Lead::Theirs(store, _) => store,
+        };
+        // Whoever leads may end before it has done so: then it is our turn.
+        submit(&store, &row.id, &request, &InboxRequest::Teardown)?;
+        for _ in 0..LOOKS_PER_LEAD {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            match store.with(|store| store.infrastructure(&row.id))? {
+                Some(found) if found.removed_at.is_none() => {}
+                _ => return Ok(()),
+            }
         }
     }
 }

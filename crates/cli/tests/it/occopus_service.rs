@@ -589,3 +589,105 @@ fn descriptions_are_submitted_and_built_meanwhile() {
     );
     assert!(sandbox.machines().is_empty());
 }
+
+#[test]
+fn what_is_lost_is_replaced_while_it_is_attached() {
+    let sandbox = Sandbox::new();
+    let desk = Desk::new(&sandbox, "sim");
+    desk.import();
+    desk.build();
+    let service = desk.serve();
+    service.infrastructure("POST", "/attach");
+    service.infrastructure("POST", "/scaleto/worker-node/2");
+    let before = service.wait_for(2);
+    sandbox.ok(&["sim", "kill", "worker-node/1"]);
+    wait(|| {
+        let report = service.infrastructure("GET", "")["worker-node"].take();
+        report["instances"] != before["instances"]
+    });
+    service.wait_for(2);
+    assert_eq!(sandbox.machines().len(), 2);
+}
+
+#[test]
+fn a_delete_that_fails_is_told_and_tried_again() {
+    let sandbox = Sandbox::new();
+    let desk = Desk::new(&sandbox, "sim");
+    desk.import();
+    desk.build();
+    let service = desk.serve();
+    sandbox.ok(&["sim", "outage", "1000h"]);
+    let answer = service.infrastructure("DELETE", "");
+    assert_eq!(answer["status_code"], 400, "{answer}");
+    assert_eq!(
+        service.ask("GET", "/infrastructures/")["infrastuctures"],
+        json!([ID])
+    );
+    sandbox.ok(&["sim", "outage", "0s"]);
+    wait(|| service.ask("GET", "/infrastructures/")["infrastuctures"] == json!([]));
+    assert!(sandbox.machines().is_empty());
+}
+
+#[test]
+fn requests_of_many_clients_count_once_each() {
+    let sandbox = Sandbox::new();
+    let desk = Desk::new(&sandbox, "sim");
+    sandbox.write("infra.yaml", &INFRASTRUCTURE.replace("max: 5", "max: 50"));
+    desk.import();
+    desk.build();
+    let service = desk.serve();
+    service.infrastructure("POST", "/attach");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| service.infrastructure("POST", "/scaleup/worker-node/2"));
+        }
+    });
+    let report = service.wait_for(17);
+    assert_eq!(report["scaling"]["target"], 17);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| service.infrastructure("POST", "/scaledown/worker-node"));
+        }
+    });
+    assert_eq!(service.wait_for(9)["scaling"]["target"], 9);
+}
+
+/// The service waits while a command leads, goes on with others, and takes
+/// over when that command is gone.
+#[test]
+fn another_process_that_leads_disturbs_nobody() {
+    let sandbox = Sandbox::new();
+    let desk = Desk::new(&sandbox, "sim");
+    desk.import();
+    desk.build();
+    let mut command = desk.command("occopus-maintain", &["-i", ID, "-c"]);
+    let mut leader = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the link leads to the binary");
+    let leads = || {
+        sandbox
+            .run(&["status", ID])
+            .stdout
+            .contains("occopus-maintain")
+    };
+    wait(leads);
+    let service = desk.serve();
+    service.infrastructure("POST", "/attach");
+    let (_, other) = service.send("POST", "/infrastructures/", INFRASTRUCTURE);
+    let other = other["infraid"].as_str().expect("an id").to_owned();
+    service.infrastructure("POST", "/scaleto/worker-node/2");
+    service.wait_for(2);
+    wait(|| {
+        let report = service.ask("GET", &format!("/infrastructures/{other}"));
+        report["worker-node"]["scaling"]["actual"] == 1
+    });
+    leader.kill().expect("it is our child");
+    leader.wait().expect("it is our child");
+    service.infrastructure("POST", "/scaleto/worker-node/3");
+    service.wait_for(3);
+    service.infrastructure("DELETE", "");
+    service.send("DELETE", &format!("/infrastructures/{other}"), "");
+    assert!(sandbox.machines().is_empty());
+}

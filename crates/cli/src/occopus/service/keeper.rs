@@ -108,7 +108,7 @@ struct Work {
 impl Work {
     async fn keep(mut self) {
         loop {
-            if *self.stopped.borrow() {
+            if self.is_stopped() {
                 return;
             }
             match self.lead().await {
@@ -154,6 +154,9 @@ impl Work {
             host: _host,
             mut session,
         } = led;
+        for problem in session.problems() {
+            self.tell(&format!("Infrastructure {}: {problem}", self.id));
+        }
         let (inputs, begun) = match self.first.take() {
             Some((input, begun)) => (vec![input], Some(begun)),
             None => (vec![Input::Resume], None),
@@ -187,7 +190,7 @@ impl Work {
         let begun = told.begun.take();
         let closed = spawn_blocking(move || session.close()).await;
         let failure = match (outcome, closed) {
-            (Ok(Outcome::Cancelled), Ok(Ok(()))) if *self.stopped.borrow() => return Ended::Done,
+            (Ok(Outcome::Cancelled), Ok(Ok(()))) if self.is_stopped() => return Ended::Done,
             (Ok(Outcome::Cancelled), Ok(Ok(()))) => return Ended::Yielded,
             (Ok(Outcome::Refused(reason)), _) => Failure::from(reason),
             (Ok(_), Ok(Ok(()))) => {
@@ -239,9 +242,14 @@ impl Work {
             "Infrastructure {} is changed by a command",
             self.id
         ));
-        while turn.is_taken() && !*self.stopped.borrow() {
+        while turn.is_taken() && !self.is_stopped() {
             self.sleep(TURN_INTERVAL).await;
         }
+    }
+
+    /// Says whether it is to end: it was told to, or nobody knows it any more.
+    fn is_stopped(&self) -> bool {
+        *self.stopped.borrow() || self.stopped.has_changed().is_err()
     }
 
     async fn sleep(&mut self, span: Duration) {

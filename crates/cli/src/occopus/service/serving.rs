@@ -95,9 +95,15 @@ impl Service {
         tell(self.post.output, text);
     }
 
-    async fn keep(&self, row: &InfrastructureRow) {
+    /// Begins to maintain an infrastructure; says whether nobody did before.
+    async fn keep(&self, row: &InfrastructureRow) -> bool {
+        let mut kept = self.kept.lock().await;
+        if kept.get(&row.id).is_some_and(Keeper::is_alive) {
+            return false;
+        }
         let keeper = Keeper::start(self.post.clone(), row.id.clone(), row.name.clone(), None);
-        self.kept.lock().await.insert(row.id.clone(), keeper);
+        kept.insert(row.id.clone(), keeper);
+        true
     }
 
     /// Takes the keeper of an infrastructure, if it is maintained.
@@ -269,12 +275,11 @@ impl Operations for Service {
     fn attach<'a>(&'a self, infrastructure: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
             let row = self.find(infrastructure).await?;
-            if self.is_kept(&row.id).await {
+            self.remember(&row.id)?;
+            if !self.keep(&row).await {
                 return Err(OperationError::AlreadyMaintained(infrastructure.to_owned()));
             }
-            self.remember(&row.id)?;
             self.tell(&format!("Start maintenance for infrastructure {}", row.id));
-            self.keep(&row).await;
             Ok(())
         })
     }
