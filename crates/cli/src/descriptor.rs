@@ -30,6 +30,7 @@ impl Described {
         let mut sources = SourceMap::default();
         let options = LoadOptions {
             definitions: arguments.nodes.clone(),
+            allow_host_commands: arguments.allow_host_commands,
             ..LoadOptions::default()
         };
         let loaded = zenekar_occopus::load(&arguments.file, &options, &mut sources);

@@ -5,11 +5,13 @@ mod commands;
 mod descriptor;
 mod errors;
 mod exit;
+mod host_commands;
 mod occopus;
 mod output;
 mod place;
 mod providers;
 mod render;
+mod secrets;
 mod world;
 
 use std::process::ExitCode;

@@ -21,6 +21,7 @@ const NAMED_MAX: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     directory: PathBuf,
+    allow_host_commands: bool,
 }
 
 impl Place {
@@ -33,12 +34,18 @@ impl Place {
         };
         Ok(Self {
             directory: default_directory(&lookups)?,
+            allow_host_commands: global.allow_host_commands,
         })
     }
 
     /// Returns the directory.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Says whether templates may run programs on this machine.
+    pub(crate) const fn allows_host_commands(&self) -> bool {
+        self.allow_host_commands
     }
 
     /// Returns where the simulated cloud keeps its files.
@@ -149,6 +156,7 @@ fn id_in_descriptor(path: &Path) -> Result<InfrastructureId, Failure> {
         file: path.to_owned(),
         nodes: Vec::new(),
         on: None,
+        allow_host_commands: true,
     };
     let described = Described::load(&arguments);
     match &described.loaded.topology {

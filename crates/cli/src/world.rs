@@ -20,6 +20,7 @@ use zenekar_store::Store;
 use crate::arguments::{PaceChoice, RunArguments, SimArguments};
 use crate::errors::Failure;
 use crate::exit::Exit;
+use crate::host_commands::ThisMachine;
 use crate::output::Output;
 use crate::place::Place;
 use crate::providers::{self, Needs, settings_to_look};
@@ -71,6 +72,15 @@ pub(crate) struct World {
     pub(crate) isolation: Option<Isolation>,
 }
 
+fn renderer(place: &Place) -> OccopusRenderer {
+    let renderer = OccopusRenderer::default();
+    if place.allows_host_commands() {
+        renderer.with_host_commands(Arc::new(ThisMachine))
+    } else {
+        renderer
+    }
+}
+
 /// Builds the world for a command that changes something, with the providers
 /// that it needs.
 pub(crate) fn world(
@@ -98,7 +108,7 @@ pub(crate) fn world(
     let host = Arc::new(Host {
         store,
         providers: opened,
-        renderer: Arc::new(OccopusRenderer::default()),
+        renderer: Arc::new(renderer(place)),
         clock,
         parallel: run.parallel,
         seed: run.sim.seed.unwrap_or(0),

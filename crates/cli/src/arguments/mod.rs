@@ -56,6 +56,9 @@ pub(crate) struct Global {
         value_name = "DIRECTORY"
     )]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Let templates run programs on this machine by `cmd`, with your rights
+    #[arg(long, global = true, env = "ZENEKAR_ALLOW_HOST_COMMANDS", hide_env_values = true)]
+    pub(crate) allow_host_commands: bool,
     /// Tell more: each failed call, each retry
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -86,6 +89,8 @@ pub(crate) enum ColorChoice {
 pub(crate) enum Command {
     /// Check a descriptor and everything that it includes
     Validate(ValidateArguments),
+    /// Show what instances would get: user-data, or environment and command
+    Render(RenderArguments),
     /// Show what `up` would change, and why
     Plan(PlanArguments),
     /// Bring an infrastructure up, or make a running one as its descriptor says now
@@ -148,6 +153,23 @@ pub(crate) struct DescriptorArguments {
         value_name = "PROVIDER"
     )]
     pub(crate) on: Option<String>,
+    /// Whether templates may run programs, as the option of all commands says.
+    #[arg(skip)]
+    pub(crate) allow_host_commands: bool,
+}
+
+impl Command {
+    /// Hands the permission to run programs on to what reads descriptors.
+    pub(crate) fn allow_host_commands(&mut self, is_allowed: bool) {
+        let descriptor = match self {
+            Self::Validate(own) => &mut own.descriptor,
+            Self::Render(own) => &mut own.descriptor,
+            Self::Plan(own) => &mut own.descriptor,
+            Self::Up(own) => &mut own.descriptor,
+            _ => return,
+        };
+        descriptor.allow_host_commands = is_allowed;
+    }
 }
 
 /// How to run against providers.
@@ -195,6 +217,24 @@ pub(crate) struct ValidateArguments {
     /// One line per finding
     #[arg(long)]
     pub(crate) concise: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RenderArguments {
+    #[command(flatten)]
+    pub(crate) descriptor: DescriptorArguments,
+    /// Only this node's first instance (`app`), or this instance (`app/0`) [default: the first of each]
+    #[arg(value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// Show all instances that nodes start with instead of the first ones
+    #[arg(long)]
+    pub(crate) all_instances: bool,
+    /// Show passwords, tokens and private keys instead of `***`
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
+    /// What stands for the infrastructure's id
+    #[arg(long, value_name = "ID", default_value = "11111111-2222-3333-4444-555555555555", value_parser = parse_id)]
+    pub(crate) infrastructure_id: String,
 }
 
 #[derive(Args, Debug)]

@@ -12,6 +12,7 @@ mod man;
 mod open;
 mod plan;
 mod rebuild;
+mod render;
 pub(crate) mod run;
 pub(crate) mod scale;
 mod sim;
@@ -49,10 +50,14 @@ pub(crate) fn main() -> Exit {
     }
 }
 
-fn carry_out(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
+fn carry_out(mut arguments: Arguments, output: Output) -> Result<Exit, Failure> {
+    arguments
+        .command
+        .allow_host_commands(arguments.global.allow_host_commands);
     let global = &arguments.global;
     match &arguments.command {
         Command::Validate(own) => validate::run(own, output),
+        Command::Render(own) => render::run(own, output),
         Command::Plan(own) => plan::run(own, global, output),
         Command::Up(own) => up::run(own, global, output),
         Command::Status(own) => status::run(own, global, output),

@@ -93,6 +93,8 @@ impl Tool {
 /// Carries out a command that was called by its own name.
 pub(crate) fn main(tool: Tool) -> Exit {
     let global = Global {
+        allow_host_commands: std::env::var_os("ZENEKAR_ALLOW_HOST_COMMANDS")
+            .is_some_and(|value| !value.is_empty() && value != "0" && value != "false"),
         output: Format::Human,
         color: ColorChoice::Auto,
         state_dir: std::env::var_os("ZENEKAR_STATE_DIR").map(Into::into),
