@@ -151,11 +151,13 @@ fn defect_04_a_cycle_is_named_with_its_places() {
     for part in ["db -> web -> db", "cycle.yaml:8:", "7 |"] {
         assert!(failed.stderr.contains(part), "{part}: {}", failed.stderr);
     }
-    let foreign = SHOP.replace("[*web, *db]", "[*web, {name: db, type: database}]");
+    let foreign = SHOP
+        .replace("nodes:", "variables: &other {size: 1}\nnodes:")
+        .replace("*db]", "*other]");
     tools.sandbox.write("foreign.yaml", &foreign);
     let failed = tools.run("build", &["foreign.yaml"]).expect(1);
     assert!(
-        failed.stderr.contains("foreign.yaml:7:"),
+        failed.stderr.contains("foreign.yaml:8:"),
         "{}",
         failed.stderr
     );
