@@ -279,6 +279,7 @@ impl State {
         instances: &[AdoptedInstance],
         at: Timestamp,
     ) {
+        self.taken_over = true;
         for (name, _) in targets {
             if let Some(key) = self.find_node(name) {
                 // Somebody has asked for this count: it outlives the next descriptor.

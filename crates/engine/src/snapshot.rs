@@ -33,6 +33,8 @@ pub struct Snapshot {
     requests: VecDeque<RequestId>,
     replacements: VecDeque<Timestamp>,
     torn_down: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    taken_over: bool,
     last_at: Timestamp,
 }
 
@@ -159,6 +161,7 @@ impl From<&State> for Snapshot {
             requests: state.requests.clone(),
             replacements: state.replacements.clone(),
             torn_down: state.torn_down,
+            taken_over: state.taken_over,
             last_at: state.last_at,
         }
     }
@@ -221,6 +224,7 @@ impl Snapshot {
             requests: self.requests,
             replacements: self.replacements,
             torn_down: self.torn_down,
+            taken_over: self.taken_over,
             last_at: self.last_at,
         }
     }

@@ -192,6 +192,8 @@ pub struct State {
     pub tags: BTreeMap<InstanceTag, InstanceKey>,
     /// Adopted instances by what their provider calls them.
     pub adopted: BTreeMap<(ProviderIndex, ResourceId), InstanceKey>,
+    /// Whether it was taken over from another orchestrator.
+    pub taken_over: bool,
     /// Providers by place.
     pub providers: Vec<String>,
     /// Sets of given addresses by number, as long as an instance holds them, with the number of holders.
@@ -224,6 +226,7 @@ impl State {
             instances: BTreeMap::new(),
             tags: BTreeMap::new(),
             adopted: BTreeMap::new(),
+            taken_over: false,
             providers: Vec::new(),
             given: BTreeMap::new(),
             next_given: 0,
