@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("zenekar-explore", 5),
     ("zenekar-simcloud", 5),
     ("zenekar-agent", 6),
+    ("zenekar-occopus-redis", 6),
     ("zenekar-probe", 6),
     ("zenekar-provider", 6),
     ("zenekar-store", 6),
