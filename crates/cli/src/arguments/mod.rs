@@ -15,8 +15,8 @@ use crate::occopus::arguments::OccopusCommand;
 
 pub(crate) use access::{ExecArguments, LogsArguments, OpenArguments, ShellArguments};
 pub(crate) use subcommands::{
-    CheckArguments, ExportArguments, ImportArguments, SimCommand, SimQuotaArguments,
-    SimResetArguments, SimShowArguments, StateCommand,
+    CheckArguments, ExportArguments, ImportArguments, SimCommand, SimPlantArguments,
+    SimQuotaArguments, SimResetArguments, SimShowArguments, StateCommand,
 };
 pub(crate) use values::{PaceChoice, parse_id};
 use values::{parse_duration, parse_pace};

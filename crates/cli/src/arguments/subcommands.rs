@@ -50,6 +50,8 @@ pub(crate) struct CheckArguments {
 pub(crate) enum SimCommand {
     /// Show the machines that exist, and what was called how often
     Show(SimShowArguments),
+    /// Put machines there that somebody else has made: to try what adopting them does
+    Plant(SimPlantArguments),
     /// Delete a machine behind its owner's back
     Kill(SimTargetArguments),
     /// Stop a machine behind its owner's back
@@ -69,6 +71,16 @@ pub(crate) struct SimShowArguments {
     /// Also the machines that are gone
     #[arg(short, long)]
     pub(crate) all: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SimPlantArguments {
+    /// Machines: ids that the cloud is to know them by
+    #[arg(value_name = "MACHINE", required = true)]
+    pub(crate) machines: Vec<String>,
+    /// The addresses of a single machine, the best one first [default: one of the cloud's own]
+    #[arg(long = "address", value_name = "ADDRESS")]
+    pub(crate) addresses: Vec<String>,
 }
 
 #[derive(Args, Debug)]

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use serde_json::json;
-use zenekar_base::{Millis, ResourceId, ResourceState, Timestamp};
+use zenekar_base::{Addresses, Millis, ResourceId, ResourceState, Timestamp};
 use zenekar_provider_sim::SimFiles;
-use zenekar_simcloud::{Intervention, LedgerEntry, Quota, Settings};
+use zenekar_simcloud::{Intervention, LedgerEntry, Plant, Quota, Settings};
 
 use crate::arguments::{
-    Global, SimCommand, SimQuotaArguments, SimResetArguments, SimShowArguments,
+    Global, SimCommand, SimPlantArguments, SimQuotaArguments, SimResetArguments, SimShowArguments,
 };
 use crate::commands::run::confirm;
 use crate::errors::Failure;
@@ -20,6 +20,7 @@ pub(crate) fn run(command: &SimCommand, global: &Global, output: Output) -> Resu
     let place = Place::find(global)?;
     match command {
         SimCommand::Show(arguments) => show(arguments, &place, output),
+        SimCommand::Plant(arguments) => plant(arguments, &place, output),
         SimCommand::Kill(target) => strike(
             &target.machines,
             &place,
@@ -73,6 +74,12 @@ fn open_existing(place: &Place) -> Result<(SimFiles, Timestamp), Failure> {
     open(place)
 }
 
+/// Shows what others have made without a name, and without a tag of ours.
+fn or_dash(text: &str) -> String {
+    let is_empty = text.is_empty();
+    if is_empty { "-" } else { text }.to_owned()
+}
+
 fn show(arguments: &SimShowArguments, place: &Place, output: Output) -> Result<Exit, Failure> {
     let (mut files, now) = open_existing(place)?;
     let overview = files.overview(now)?;
@@ -117,8 +124,8 @@ fn show(arguments: &SimShowArguments, place: &Place, output: Output) -> Result<E
         let address = machine.addresses.primary().unwrap_or("-").to_owned();
         table.push(vec![
             machine.resource.to_string(),
-            machine.name.clone(),
-            machine.infrastructure.to_string(),
+            or_dash(&machine.name),
+            or_dash(machine.infrastructure.as_str()),
             state,
             address,
         ]);
@@ -140,6 +147,40 @@ fn show(arguments: &SimShowArguments, place: &Place, output: Output) -> Result<E
     );
     output.data(&text)?;
     Ok(Exit::Success)
+}
+
+/// Bytes of the id of a planted machine: they are shown in tables.
+const MACHINE_BYTES_MAX: usize = 128;
+
+fn plant(arguments: &SimPlantArguments, place: &Place, output: Output) -> Result<Exit, Failure> {
+    if arguments.machines.len() > 1 && !arguments.addresses.is_empty() {
+        return Err(
+            Failure::usage("several machines cannot have the same addresses")
+                .hint("plant them one by one, or without `--address`"),
+        );
+    }
+    let (mut files, now) = open(place)?;
+    let mut done = Vec::new();
+    for machine in &arguments.machines {
+        let is_fine = machine.len() <= MACHINE_BYTES_MAX
+            && machine.chars().all(|letter| letter.is_ascii_graphic());
+        let plant = Plant {
+            resource: ResourceId::new(machine.as_str()),
+            name: String::new(),
+            addresses: Addresses {
+                all: arguments.addresses.clone(),
+                private: None,
+            },
+        };
+        if !is_fine || !files.intervene(now, Intervention::Plant(Box::new(plant)))? {
+            return Err(
+                Failure::usage(format!("`{}` cannot be planted", machine.escape_debug()))
+                    .hint("an id has no spaces, is not like `sim-000001`, and was not used before"),
+            );
+        }
+        done.push(format!("planted {machine}"));
+    }
+    tell(output, &done)
 }
 
 fn strike(

@@ -16,6 +16,8 @@ use crate::arguments::parse_id;
 pub(crate) enum OccopusCommand {
     /// Make links to this program with the names of Occopus's commands
     InstallLinks(InstallLinksArguments),
+    /// Take over the infrastructures that Occopus runs, without touching their instances
+    Adopt(AdoptArguments),
     /// The same as `occopus-import`: store node definitions
     #[command(disable_help_flag = true)]
     Import(Rest),
@@ -41,7 +43,7 @@ impl OccopusCommand {
     /// nothing for those that Occopus does not have.
     pub(crate) fn tool(&self) -> Option<(Tool, &[OsString])> {
         let (tool, rest) = match self {
-            Self::InstallLinks(_) => return None,
+            Self::InstallLinks(_) | Self::Adopt(_) => return None,
             Self::Import(rest) => (Tool::Import, rest),
             Self::Build(rest) => (Tool::Build, rest),
             Self::Destroy(rest) => (Tool::Destroy, rest),
@@ -63,6 +65,35 @@ pub(crate) struct Rest {
         allow_hyphen_values = true
     )]
     pub(crate) words: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AdoptArguments {
+    /// Infrastructures: their ids [default: those of the list of infrastructures, or all]
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// Occopus's Redis server: `redis://[[USER]:PASSWORD@]HOST[:PORT]`, `rediss://…` for TLS
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ZENEKAR_REDIS",
+        hide_env_values = true,
+        default_value = "redis://127.0.0.1:6379",
+        hide_default_value = false
+    )]
+    pub(crate) redis: String,
+    /// Occopus's list of infrastructures [default: `~/.occopus/infralist.yaml`, if it is there]
+    #[arg(long, value_name = "FILE", conflicts_with = "ids")]
+    pub(crate) infralist: Option<PathBuf>,
+    /// Only what this person has made with Occopus: a login [default: everybody]
+    #[arg(long, value_name = "LOGIN")]
+    pub(crate) user: Option<String>,
+    /// Look for the instances at another provider: `sim` tries the adoption
+    #[arg(long, value_name = "PROVIDER")]
+    pub(crate) on: Option<String>,
+    /// Do not ask before taking over
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Args, Debug)]

@@ -124,6 +124,7 @@ pub(crate) fn run(
     match (command, command.tool()) {
         (_, Some((tool, words))) => carry_out(tool, words.iter().cloned(), global, output),
         (OccopusCommand::InstallLinks(own), None) => links::run(own, output),
+        (OccopusCommand::Adopt(own), None) => adopt::run(own, global, output),
         (_, None) => Err(Failure::internal(
             "a command without anybody to carry it out",
         )),
