@@ -4,7 +4,10 @@
 //! our parser does. Where it stops for that reason, the line breaks in question
 //! are taken out of the text that it is given, byte for byte, so that all
 //! places stay where they are. What a break means for the value is left behind
-//! in two characters that no descriptor has.
+//! in three characters that no descriptor has.
+//!
+//! A hyphen at the end of a word in brackets, as in `[tar, -]`, is another
+//! thing that our parser alone stumbles over.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -15,15 +18,11 @@ use crate::syntax::starts_value;
 const FILLER: char = '\u{1c}';
 /// Stands for a line break that belongs to the value.
 const BREAK: char = '\u{1d}';
-/// Escapes that would give one of both characters, as they are written.
-const ESCAPES: [&str; 6] = [
-    "\\x1c",
-    "\\x1d",
-    "\\u001c",
-    "\\u001d",
-    "\\U0000001c",
-    "\\U0000001d",
-];
+/// Stands for a hyphen at the end of a word in brackets.
+const HYPHEN: char = '\u{1e}';
+/// How the escapes begin that would give one of these characters. A text with
+/// one of them is left as it is.
+const ESCAPES: [&str; 3] = ["\\x1", "\\u001", "\\U0000001"];
 
 /// How far back an open bracket is looked for; longer lists are written in block style.
 const LOOK_BACK_BYTES_MAX: usize = 8 << 10;
@@ -37,19 +36,23 @@ pub(crate) struct Straightened {
 
 /// Straightens what made the parser stop at byte `at`; none if it stopped for another reason.
 pub(crate) fn straightened(text: &str, info: &str, at: usize) -> Option<Straightened> {
+    if ESCAPES.iter().any(|escape| text.contains(escape)) {
+        return None;
+    }
     let range = if info.contains("invalid indentation in quoted scalar") {
         quoted_range(text, at)?
     } else if info.contains("invalid indentation") {
         bracket_range(text, at)?
+    } else if info.contains("cannot start with '-'") && text[at..].starts_with('-') {
+        at..at + 1
     } else {
         return None;
     };
     let part = &text[range.clone()];
-    let is_quoted = part.starts_with(['"', '\'']);
-    let flat = if is_quoted {
-        flat_quoted(part)?
-    } else {
-        flat_brackets(part)?
+    let flat = match part.as_bytes().first() {
+        Some(b'"' | b'\'') => flat_quoted(part),
+        Some(b'-') => HYPHEN.to_string(),
+        _ => flat_brackets(part)?,
     };
     (flat != part).then(|| Straightened {
         text: [&text[..range.start], &flat, &text[range.end..]].concat(),
@@ -59,13 +62,17 @@ pub(crate) fn straightened(text: &str, info: &str, at: usize) -> Option<Straight
 
 /// Returns the value that a straightened text stands for.
 pub(crate) fn restored(value: Cow<'_, str>) -> Cow<'_, str> {
-    if !value.contains([FILLER, BREAK]) {
+    if !value.contains([FILLER, BREAK, HYPHEN]) {
         return value;
     }
     let characters = value.chars().filter(|character| *character != FILLER);
     Cow::Owned(
         characters
-            .map(|character| if character == BREAK { '\n' } else { character })
+            .map(|character| match character {
+                BREAK => '\n',
+                HYPHEN => '-',
+                other => other,
+            })
             .collect(),
     )
 }
@@ -118,7 +125,7 @@ fn bracket_range(text: &str, at: usize) -> Option<Range<usize>> {
     let mut start = from;
     while start < at {
         start += text[start..at].find(['[', '{'])?;
-        if !starts_value(&text[from..start]) {
+        if !starts_value(without_properties(&text[from..start])) {
             start += 1;
             continue;
         }
@@ -129,6 +136,19 @@ fn bracket_range(text: &str, at: usize) -> Option<Range<usize>> {
         }
     }
     None
+}
+
+/// Returns the text before the tag and the anchor that it ends with.
+fn without_properties(before: &str) -> &str {
+    let mut rest = before;
+    loop {
+        let trimmed = rest.trim_end_matches(' ');
+        let word = trimmed.rsplit([' ', '\n']).next().unwrap_or(trimmed);
+        if trimmed.len() == rest.len() || !word.starts_with(['!', '&']) {
+            return rest;
+        }
+        rest = &trimmed[..trimmed.len() - word.len()];
+    }
 }
 
 /// Returns the length of the brackets at the start with all that is in them.
@@ -200,7 +220,7 @@ fn flat_brackets(text: &str) -> Option<String> {
     while at < text.len() {
         match part_at(text, at)? {
             Part::Quoted(length) => {
-                flat.push_str(&flat_quoted(&text[at..at + length])?);
+                flat.push_str(&flat_quoted(&text[at..at + length]));
                 at += length;
             }
             Part::Comment(length) => {
@@ -233,15 +253,8 @@ fn is_of_word(character: char) -> bool {
 }
 
 /// Puts a quoted text on one line.
-fn flat_quoted(text: &str) -> Option<String> {
+fn flat_quoted(text: &str) -> String {
     let is_double = text.starts_with('"');
-    if is_double
-        && ESCAPES
-            .iter()
-            .any(|escape| holds_ignoring_case(text, escape))
-    {
-        return None;
-    }
     let bytes = text.as_bytes();
     let mut flat = String::with_capacity(text.len());
     let mut at = 0;
@@ -273,13 +286,7 @@ fn flat_quoted(text: &str) -> Option<String> {
             }
         }
     }
-    Some(flat)
-}
-
-fn holds_ignoring_case(text: &str, part: &str) -> bool {
-    text.as_bytes()
-        .windows(part.len())
-        .any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
+    flat
 }
 
 /// Returns the length of the white space at the start if it holds a line break.
@@ -316,7 +323,7 @@ mod tests {
     use super::*;
 
     fn value(text: &str) -> String {
-        let flat = flat_quoted(text).expect("it can be straightened");
+        let flat = flat_quoted(text);
         assert_eq!(flat.len(), text.len(), "{text}");
         assert!(!flat.contains('\n'), "{flat}");
         restored(Cow::Owned(flat)).into_owned()
@@ -332,7 +339,6 @@ mod tests {
         assert_eq!(value("\"a\\\n\n  b\""), "\"a\nb\"");
         assert_eq!(value("\"a\\\\\nb\""), "\"a\\\\ b\"");
         assert_eq!(value("'a\\\nb'"), "'a\\ b'");
-        assert_eq!(flat_quoted("\"\\x1Ca\nb\""), None);
     }
 
     #[test]
@@ -349,6 +355,21 @@ mod tests {
         assert_eq!(bracket_length("[a, {b: ']'}] x"), Some(13));
         assert_eq!(bracket_length("[a, (b}]"), None);
         assert_eq!(bracket_length("[it's, b]"), Some(9));
+    }
+
+    #[test]
+    fn brackets_may_have_a_tag_and_an_anchor() {
+        let text = "a:\n  b: !t &x {c: d\n}\n";
+        let at = text.find('}').expect("it is there");
+        assert_eq!(bracket_range(text, at), Some(14..at + 1));
+        assert_eq!(bracket_range("a: b {c\n}\n", 8), None);
+    }
+
+    #[test]
+    fn texts_with_the_characters_in_question_are_left_alone() {
+        let info = "invalid indentation in quoted scalar";
+        assert!(straightened("a: \"x\ny\"\n", info, 3).is_some());
+        assert!(straightened("a: \"x\ny\"\nb: \"\\x1C\"\n", info, 3).is_none());
     }
 
     #[test]

@@ -235,6 +235,9 @@ fn quotes_and_brackets_need_no_indentation() {
     ]);
     assert_eq!(value, expected);
     assert_eq!(shown(&sources, at(inner, "c").span()), "d");
+    let (document, _) = read("[tar, xf, -]\n");
+    let last = document.root().expect("not empty").items().last();
+    assert_eq!(last.and_then(View::as_str), Some("-"));
 }
 
 #[test]
