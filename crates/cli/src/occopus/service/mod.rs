@@ -74,7 +74,7 @@ async fn serve(bench: Bench, host: &str, port: u16, output: Output) -> Result<Ex
             .hint("choose another address with `--host` and `--port`")
     })?;
     let (mut interrupt, mut terminate) = world::signals()?;
-    let service = Arc::new(Service::new(bench, output));
+    let service = Arc::new(Service::new(bench, output)?);
     greet(server.address(), output);
     service.restore().await?;
     let ended = async {

@@ -40,14 +40,17 @@ const WITH_LISTS: &[&str] = &["azure_aci", "cloudbroker", "ec2"];
 /// The operations, and who maintains what.
 pub(super) struct Service {
     post: Post,
+    /// For looking, and for handing requests over: opening it takes longer than that.
+    store: SharedStore,
     kept: Mutex<BTreeMap<InfrastructureId, Keeper>>,
     requests: AtomicU64,
 }
 
 impl Service {
-    pub(super) fn new(bench: Bench, output: Output) -> Self {
+    pub(super) fn new(bench: Bench, output: Output) -> Result<Self, Failure> {
         let maintained = Maintained::of(&bench.place);
-        Self {
+        Ok(Self {
+            store: SharedStore::new(bench.place.change()?),
             post: Post {
                 bench,
                 maintained,
@@ -55,13 +58,13 @@ impl Service {
             },
             kept: Mutex::default(),
             requests: AtomicU64::new(0),
-        }
+        })
     }
 
     /// Maintains again what was maintained when the service ended.
     pub(super) async fn restore(&self) -> Result<(), Failure> {
         for id in self.post.maintained.all() {
-            match existing(&self.post.bench, &id)? {
+            match existing(&self.store, &id)? {
                 Some(row) => {
                     self.tell(&format!("Start maintenance for infrastructure {id}"));
                     self.keep(&row).await;
@@ -129,8 +132,8 @@ impl Service {
     async fn find(&self, text: &str) -> Result<InfrastructureRow, OperationError> {
         let unknown = || OperationError::UnknownInfrastructure(text.to_owned());
         let id = parse_id(text).map_err(|_| unknown())?;
-        let bench = self.post.bench.clone();
-        let found = aside(move || existing(&bench, &InfrastructureId::new(id))).await?;
+        let store = self.store.clone();
+        let found = aside(move || existing(&store, &InfrastructureId::new(id))).await?;
         found.ok_or_else(unknown)
     }
 
@@ -207,9 +210,9 @@ impl Service {
     /// come and go while the infrastructure is maintained.
     async fn change(&self, text: &str, node: &str, change: Change) -> Result<(), OperationError> {
         let row = self.find(text).await?;
-        let (bench, id, wanted) = (self.post.bench.clone(), row.id.clone(), node.to_owned());
+        let (store, id, wanted) = (self.store.clone(), row.id.clone(), node.to_owned());
         let resolved = aside(move || {
-            let engine = world::read(bench.place.look_at()?, &id)?;
+            let engine = world::read_shared(&store, &id)?;
             if !has_node(&engine, &wanted) {
                 return Ok(None);
             }
@@ -221,19 +224,16 @@ impl Service {
         })?;
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let request = RequestId::new(format!("{}-{number}", new_request()));
-        let bench = self.post.bench.clone();
-        let store = if self.is_kept(&row.id).await {
-            aside(move || Ok(SharedStore::new(bench.place.change()?))).await?
-        } else {
-            let (id, name) = (row.id.clone(), row.name.clone());
-            match aside(move || operations::lead(&bench, &id, &name, None, NAME)).await? {
-                Lead::Ours(led) => return record(*led, ScalingRequest { request, changes }).await,
-                Lead::Theirs(store, _) => store,
+        if !self.is_kept(&row.id).await {
+            let (bench, id, name) = (self.post.bench.clone(), row.id.clone(), row.name.clone());
+            let led = aside(move || operations::lead(&bench, &id, &name, None, NAME));
+            if let Lead::Ours(led) = led.await? {
+                return record(*led, ScalingRequest { request, changes }).await;
             }
-        };
-        submit(&store, &row.id, &request, &InboxRequest::Scale(changes))
-            .map_err(|error| refused(error.into()))?;
-        match wait_applied(&store, &row.id, &request, APPLY_PATIENCE).await {
+        }
+        let (store, id, name) = (self.store.clone(), row.id.clone(), request.clone());
+        aside(move || Ok(submit(&store, &id, &name, &InboxRequest::Scale(changes))?)).await?;
+        match wait_applied(&self.store, &row.id, &request, APPLY_PATIENCE).await {
             Ok(Some(outcome)) if outcome.starts_with("refused") => {
                 Err(OperationError::Refused(outcome))
             }
@@ -246,8 +246,8 @@ impl Service {
     /// Reads how an infrastructure is.
     async fn look(&self, text: &str) -> Result<Engine, OperationError> {
         let row = self.find(text).await?;
-        let bench = self.post.bench.clone();
-        aside(move || world::read(bench.place.look_at()?, &row.id)).await
+        let store = self.store.clone();
+        aside(move || world::read_shared(&store, &row.id)).await
     }
 }
 
@@ -258,9 +258,11 @@ impl Operations for Service {
 
     fn list(&self) -> Answer<'_, Vec<String>> {
         Box::pin(async {
-            let bench = self.post.bench.clone();
-            let ids = aside(move || operations::list(&bench)).await?;
-            Ok(ids.iter().map(ToString::to_string).collect())
+            let store = self.store.clone();
+            let rows = aside(move || Ok(store.with(|store| store.list_infrastructures())?));
+            let rows = rows.await?.into_iter();
+            let up = rows.filter(|row| row.removed_at.is_none());
+            Ok(up.map(|row| row.id.to_string()).collect())
         })
     }
 
@@ -359,8 +361,21 @@ impl Operations for Service {
     }
 }
 
-fn existing(bench: &Bench, id: &InfrastructureId) -> Result<Option<InfrastructureRow>, Failure> {
-    operations::existing(bench, id)
+/// Finds an infrastructure that is not down. The journal says so: lists are
+/// not enough to leave machines alone.
+fn existing(
+    store: &SharedStore,
+    id: &InfrastructureId,
+) -> Result<Option<InfrastructureRow>, Failure> {
+    let Some(row) = store.with(|store| store.infrastructure(id))? else {
+        return Ok(None);
+    };
+    if row.removed_at.is_none() {
+        return Ok(Some(row));
+    }
+    let engine = world::read_shared(store, id)?;
+    let is_down = engine.state().torn_down || engine.state().intent.is_none();
+    Ok(Some(row).filter(|_| !is_down))
 }
 
 /// Does what blocks on a thread where that does not matter.
