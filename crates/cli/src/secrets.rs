@@ -12,15 +12,33 @@ const SECRET_CHARS_MIN: usize = 3;
 
 /// Parts of names whose values are secrets.
 const NAMES: &[&str] = &[
-    "password", "passwd", "secret", "token", "private_key", "privatekey", "apikey", "api_key",
-    "access_key", "accesskey", "credential", "encrypt",
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "private_key",
+    "privatekey",
+    "apikey",
+    "api_key",
+    "access_key",
+    "accesskey",
+    "credential",
+    "encrypt",
 ];
 
 /// Names that are secrets only as a whole.
 const WHOLE_NAMES: &[&str] = &["pass", "pw", "auth_data"];
 
 /// Parts of names that tell of secrets without holding them.
-const HARMLESS: &[&str] = &["public", "file", "path", "url", "name", "lock_passwd", "length"];
+const HARMLESS: &[&str] = &[
+    "public",
+    "file",
+    "path",
+    "url",
+    "name",
+    "lock_passwd",
+    "length",
+];
 
 /// Secrets that are known by their values.
 #[derive(Clone, Debug, Default)]
@@ -148,7 +166,9 @@ fn mask_named_lines(text: &str) -> String {
         };
         let (name, value) = (trimmed[..at].trim(), trimmed[at + 1..].trim());
         let is_name = !name.is_empty()
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.'\"".contains(&byte));
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-.'\"".contains(&byte));
         let is_value = !value.is_empty() && !value.starts_with(['[', '{', '|', '>', '&', '*', '$']);
         if is_name && is_value && is_secret_name(name.trim_matches(['\'', '"'])) && value != MASK {
             let start = line.len() - trimmed.len() + at + 1;
@@ -165,10 +185,24 @@ mod tests {
 
     #[test]
     fn secrets_are_known_by_their_names() {
-        for name in ["password", "DB_PASSWORD", "vnc_password", "api-key", "secretkey", "pass"] {
+        for name in [
+            "password",
+            "DB_PASSWORD",
+            "vnc_password",
+            "api-key",
+            "secretkey",
+            "pass",
+        ] {
             assert!(is_secret_name(name), "{name}");
         }
-        for name in ["user", "key_name", "password_file", "public_key", "passenger", "bypass"] {
+        for name in [
+            "user",
+            "key_name",
+            "password_file",
+            "public_key",
+            "passenger",
+            "bypass",
+        ] {
             assert!(!is_secret_name(name), "{name}");
         }
     }
@@ -178,7 +212,10 @@ mod tests {
         let mut secrets = Secrets::default();
         secrets.add_named(&Value::Map(vec![
             ("db_password".to_owned(), "s3cret!".into()),
-            ("nested".to_owned(), Value::Map(vec![("token".to_owned(), Value::Int(12345))])),
+            (
+                "nested".to_owned(),
+                Value::Map(vec![("token".to_owned(), Value::Int(12345))]),
+            ),
             ("port".to_owned(), "8080".into()),
         ]));
         assert_eq!(
@@ -190,7 +227,13 @@ mod tests {
             secrets.mask(key),
             "a -----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY----- b"
         );
-        assert_eq!(secrets.mask("-----BEGIN PUBLIC KEY-----\nx"), "-----BEGIN PUBLIC KEY-----\nx");
-        assert_eq!(secrets.mask("-----BEGIN PRIVATE KEY-----\nx"), "-----BEGIN PRIVATE KEY-----***");
+        assert_eq!(
+            secrets.mask("-----BEGIN PUBLIC KEY-----\nx"),
+            "-----BEGIN PUBLIC KEY-----\nx"
+        );
+        assert_eq!(
+            secrets.mask("-----BEGIN PRIVATE KEY-----\nx"),
+            "-----BEGIN PRIVATE KEY-----***"
+        );
     }
 }

@@ -57,7 +57,12 @@ pub(crate) struct Global {
     )]
     pub(crate) state_dir: Option<PathBuf>,
     /// Let templates run programs on this machine by `cmd`, with your rights
-    #[arg(long, global = true, env = "ZENEKAR_ALLOW_HOST_COMMANDS", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "ZENEKAR_ALLOW_HOST_COMMANDS",
+        hide_env_values = true
+    )]
     pub(crate) allow_host_commands: bool,
     /// Tell more: each failed call, each retry
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

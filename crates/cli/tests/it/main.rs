@@ -14,6 +14,8 @@ mod looking_in;
 mod occopus_commands;
 mod occopus_defects;
 mod occopus_service;
+mod occopus_tutorials;
+mod occopus_words;
 mod sandbox;
 mod stories;
 mod traces;
