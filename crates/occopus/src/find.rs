@@ -14,6 +14,9 @@ const FOLDER: &str = "nodes";
 /// The usual name of a file with node definitions.
 const FILE: &str = "node_definitions.yaml";
 
+/// The key that tells a description from a file with definitions only.
+const DESCRIPTION_KEY: &str = "infra_name";
+
 /// Returns the folder that a file is in.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent()
@@ -39,7 +42,8 @@ pub(crate) fn project_of_definitions(file: &Path) -> Project {
 }
 
 /// Finds files with node definitions beside a description: all of `nodes/`
-/// that hold some, else `node_definitions.yaml`.
+/// that hold some, else `node_definitions.yaml`, else all other files beside it
+/// that hold some and are no descriptions themselves.
 pub(crate) fn beside(description: &Path, bytes_max: usize) -> Vec<PathBuf> {
     // Joining to the parent as it is keeps names as short as they were given.
     let folder = description.parent().unwrap_or(Path::new(""));
@@ -47,6 +51,18 @@ pub(crate) fn beside(description: &Path, bytes_max: usize) -> Vec<PathBuf> {
     let single = folder.join(FILE);
     if found.is_empty() && single.is_file() && single != description {
         found.push(single);
+    }
+    if found.is_empty() {
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        found = in_folder(folder, bytes_max);
+        found.retain(|path| {
+            path.file_name() != description.file_name()
+                && !holds_line(path, DESCRIPTION_KEY, bytes_max)
+        });
     }
     found
 }
@@ -67,14 +83,15 @@ fn in_folder(folder: &Path, bytes_max: usize) -> Vec<PathBuf> {
     paths.sort();
     // The usual file counts by its name: if it is broken, that has to be reported.
     paths.retain(|path| {
-        path.file_name().is_some_and(|name| name == FILE) || holds_definitions(path, bytes_max)
+        path.file_name().is_some_and(|name| name == FILE)
+            || holds_line(path, DEFINITION_PREFIX, bytes_max)
     });
     paths
 }
 
-/// Says whether a file has a line that starts like a node definition. Other
-/// files of the folder are included from there and need not even be YAML.
-fn holds_definitions(path: &Path, bytes_max: usize) -> bool {
+/// Says whether a file has a line that starts with a key, whatever the style.
+/// Other files of the folder are included from there and need not even be YAML.
+fn holds_line(path: &Path, key: &str, bytes_max: usize) -> bool {
     let Ok(file) = fs::File::open(path) else {
         return false;
     };
@@ -87,8 +104,8 @@ fn holds_definitions(path: &Path, bytes_max: usize) -> bool {
         return false;
     }
     let text = String::from_utf8_lossy(&bytes);
-    text.lines().any(|line| {
-        line.trim_start_matches(['\'', '"'])
-            .starts_with(DEFINITION_PREFIX)
+    text.trim_start_matches('\u{feff}').lines().any(|line| {
+        line.trim_start_matches([' ', '{', '?', '\'', '"'])
+            .starts_with(key)
     })
 }

@@ -327,9 +327,15 @@ fn definitions_are_found_where_the_tutorials_have_them() {
         "nodes/node_definitions.yaml",
         "nodes/sim.yaml",
         "node_definitions.yaml",
+        "types.yml",
     ] {
         let files = Files::new(&[
             ("infra.yaml", description),
+            // Another description with definitions of its own is not looked at.
+            (
+                "other.yaml",
+                &format!("infra_name: other\nnodes: []\n{PLAIN}"),
+            ),
             (place, PLAIN),
             // Not YAML at all: it is included as text elsewhere.
             ("nodes/cloud_init.yaml", "{{range}}: [\n"),
@@ -346,7 +352,11 @@ fn definitions_are_found_where_the_tutorials_have_them() {
             (1, 1, 1)
         );
     }
+    let flow = "{ 'node_def:plain': [{ resource: { type: sim } }] }\n";
+    let files = Files::new(&[("infra.yaml", description), ("nodes/all.yaml", flow)]);
+    assert!(files.load().0.topology.is_some());
     let files = Files::new(&[("infra.yaml", description), ("elsewhere/types.yaml", PLAIN)]);
+    assert!(files.load().0.topology.is_none());
     let options = LoadOptions {
         definitions: vec![files.path().join("elsewhere/types.yaml")],
         ..LoadOptions::default()
