@@ -33,6 +33,13 @@ const REQUIREMENTS: &[Requirement] = &[
         package: "cloud-init",
         reason: "is what contextualisation is compared with",
     },
+    // The package `redis-server` would start a server on the machine; its
+    // program is in the other one, under another name.
+    Requirement {
+        probe: &["sh", "-c", "test -x /usr/bin/redis-check-rdb && redis-cli --version"],
+        package: "redis-tools",
+        reason: "the tests of adoption read from it",
+    },
     // The package `mariadb-server` would start a server on the machine.
     Requirement {
         probe: &["/usr/sbin/mariadbd", "--no-defaults", "--version"],
