@@ -27,7 +27,7 @@ mod shell;
 mod suppress;
 mod text;
 
-use zenekar_diagnostics::{Diagnostic, SourceMap};
+use zenekar_diagnostics::{Diagnostic, FileId, SourceMap};
 use zenekar_document::Document;
 use zenekar_model::Topology;
 use zenekar_occopus::Sections;
@@ -36,14 +36,7 @@ pub use policy::{Policy, UnknownCode};
 
 /// Looks at a descriptor. Rules that need to know the nodes are silent
 /// without a topology.
-///
-/// The sources are those that the sections were read into. Findings that a
-/// comment accepts are left out.
-pub fn lint(
-    sections: &Sections,
-    topology: Option<&Topology>,
-    sources: &SourceMap,
-) -> Vec<Diagnostic> {
+pub fn lint(sections: &Sections, topology: Option<&Topology>) -> Vec<Diagnostic> {
     let inner: Vec<Option<Document>> = sections
         .implementations()
         .iter()
@@ -52,7 +45,38 @@ pub fn lint(
     let landscape = landscape::Landscape::new(sections, topology, &inner);
     let mut report = report::Report::default();
     rules::check_all(&landscape, topology, &mut report);
-    let mut findings = report.finish();
-    findings.retain(|finding| !suppress::is_accepted(finding, sources));
-    findings
+    report.finish()
+}
+
+/// Puts the findings of loading a descriptor and of looking at it together, in
+/// the order of files and lines.
+///
+/// A file may have been read twice into the sources, for each of the two: its
+/// findings come to stand in the first one.
+pub fn combine(
+    mut loading: Vec<Diagnostic>,
+    found: Vec<Diagnostic>,
+    sources: &SourceMap,
+) -> Vec<Diagnostic> {
+    loading.extend(found);
+    for finding in &mut loading {
+        let labels = finding.primary.iter_mut().chain(&mut finding.secondary);
+        for label in labels {
+            label.span.file = first_of_name(label.span.file, sources);
+        }
+    }
+    loading.sort_by_key(|finding| {
+        let place = finding.primary.as_ref();
+        let place = place.map(|label| (label.span.file, label.span.start, finding.code.id));
+        (place.is_none(), place)
+    });
+    loading
+}
+
+/// Returns the first file with the name of a file.
+fn first_of_name(file: FileId, sources: &SourceMap) -> FileId {
+    (0..file.0)
+        .map(FileId)
+        .find(|earlier| sources.name(*earlier) == sources.name(file))
+        .unwrap_or(file)
 }

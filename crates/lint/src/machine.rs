@@ -4,12 +4,16 @@
 use zenekar_diagnostics::Span;
 use zenekar_document::{Document, Limits, View, load_text};
 
-use crate::shell::{self, Command, Link, Where, Word, base_name};
+use crate::shell::{self, Command, Where, Word, base_name};
 use crate::text::{Text, place_of};
 
 /// Commands that are followed from the first one on. Scripts that call each
 /// other again and again would make more of them.
 const STEPS_MAX: usize = 20_000;
+
+/// Files of one implementation. User-data that a cloud takes has fewer by far,
+/// and each is looked for in all the others.
+const FILES_MAX: usize = 1_000;
 
 /// How deep scripts that run scripts are followed.
 const CALLS_MAX: usize = 8;
@@ -32,7 +36,7 @@ pub(crate) enum Origin {
 pub(crate) struct Script<'d> {
     pub(crate) text: Text<'d>,
     pub(crate) origin: Origin,
-    pub(crate) script: shell::Script,
+    pub(crate) parsed: shell::Script,
 }
 
 impl Script<'_> {
@@ -48,22 +52,13 @@ pub(crate) struct File<'d> {
     pub(crate) path: &'d str,
     pub(crate) path_span: Span,
     pub(crate) content: Text<'d>,
-    pub(crate) view: View<'d>,
 }
 
 /// A string of the implementation with the key that it stands under.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaf<'d> {
     pub(crate) key: &'d str,
-    pub(crate) key_span: Span,
     pub(crate) text: Text<'d>,
-}
-
-/// A package that is installed.
-#[derive(Clone, Debug)]
-pub(crate) struct Package {
-    pub(crate) name: String,
-    pub(crate) place: Span,
 }
 
 /// A command and the script that it is in, by position.
@@ -81,7 +76,7 @@ pub(crate) struct Machine<'d> {
     pub(crate) leaves: Vec<Leaf<'d>>,
     pub(crate) files: Vec<File<'d>>,
     pub(crate) scripts: Vec<Script<'d>>,
-    pub(crate) packages: Vec<Package>,
+    pub(crate) packages: Vec<String>,
     /// The commands in the order in which they run.
     pub(crate) steps: Vec<Step>,
 }
@@ -109,11 +104,17 @@ pub(crate) fn inner_document(implementation: View<'_>) -> Option<Document> {
     )
 }
 
+/// Returns where the first of several tags begins; each begins with `{`.
+pub(crate) fn next_tag(text: &str, tags: &[&str]) -> Option<usize> {
+    let mut braces = text.match_indices('{').map(|(at, _)| at);
+    braces.find(|at| tags.iter().any(|tag| text[*at..].starts_with(tag)))
+}
+
 /// Replaces `{% … %}` and `{# … #}` by blanks of the same length.
 fn without_control_tags(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = rest.find("{%").into_iter().chain(rest.find("{#")).min() {
+    while let Some(start) = next_tag(rest, &["{%", "{#"]) {
         let close = if rest[start..].starts_with("{%") {
             "%}"
         } else {
@@ -165,26 +166,15 @@ impl<'d> Machine<'d> {
     }
 
     /// Collects all strings; the depth of a document is bounded.
-    fn collect_leaves(
-        &mut self,
-        view: View<'d>,
-        key: Option<(&'d str, Span)>,
-        outer: Option<View<'d>>,
-    ) {
-        if let (Some(text), Some((key, key_span))) = (Text::of(view, outer), key) {
-            self.leaves.push(Leaf {
-                key,
-                key_span,
-                text,
-            });
+    fn collect_leaves(&mut self, view: View<'d>, key: Option<&'d str>, outer: Option<View<'d>>) {
+        if let (Some(text), Some(key)) = (Text::of(view, outer), key) {
+            self.leaves.push(Leaf { key, text });
         }
         for item in view.items() {
-            let named = key.unwrap_or(("", place_of(item, outer)));
-            self.collect_leaves(item, Some(named), outer);
+            self.collect_leaves(item, Some(key.unwrap_or_default()), outer);
         }
         for entry in view.entries() {
-            let named = (entry.key.text(), place_of(entry.key.view(), outer));
-            self.collect_leaves(entry.value, Some(named), outer);
+            self.collect_leaves(entry.value, Some(entry.key.text()), outer);
         }
     }
 
@@ -199,23 +189,20 @@ impl<'d> Machine<'d> {
                 continue;
             };
             let is_encoded = item.get("encoding").is_some();
-            if let Some(name) = path.as_str().filter(|_| !is_encoded) {
+            let fits = self.files.len() < FILES_MAX;
+            if let Some(name) = path.as_str().filter(|_| fits && !is_encoded) {
                 let path_span = place_of(path, outer);
                 self.files.push(File {
                     path: name,
                     path_span,
                     content,
-                    view: item,
                 });
             }
         }
         for package in config.get("packages").into_iter().flat_map(View::items) {
             let first = package.items().next().unwrap_or(package);
             if let Some(name) = first.as_str() {
-                self.packages.push(Package {
-                    name: name.to_owned(),
-                    place: place_of(first, outer),
-                });
+                self.packages.push(name.to_owned());
             }
         }
         for key in ["bootcmd", "runcmd"] {
@@ -255,23 +242,23 @@ impl<'d> Machine<'d> {
             range,
             ..Command::default()
         };
-        let script = shell::Script {
+        let parsed = shell::Script {
             commands: vec![command],
             loops: Vec::new(),
         };
         self.scripts.push(Script {
             text: *first,
             origin,
-            script,
+            parsed,
         });
     }
 
     fn add_script(&mut self, text: Text<'d>, origin: Origin) {
-        let script = shell::read(text.content, 0..text.content.len());
+        let parsed = shell::read(text.content, 0..text.content.len());
         self.scripts.push(Script {
             text,
             origin,
-            script,
+            parsed,
         });
     }
 
@@ -293,7 +280,7 @@ impl<'d> Machine<'d> {
     fn is_run(&self, path: &str) -> bool {
         self.scripts
             .iter()
-            .flat_map(|script| &script.script.commands)
+            .flat_map(|script| &script.parsed.commands)
             .any(|command| command.runs_script() == Some(path))
     }
 
@@ -329,11 +316,11 @@ impl<'d> Machine<'d> {
     }
 
     fn add_part(&mut self, file: File<'d>, position: usize, range: std::ops::Range<usize>) {
-        let script = shell::read(file.content.content, range);
+        let parsed = shell::read(file.content.content, range);
         self.scripts.push(Script {
             text: file.content,
             origin: Origin::Service(position),
-            script,
+            parsed,
         });
     }
 
@@ -352,7 +339,7 @@ impl<'d> Machine<'d> {
         if depth > CALLS_MAX {
             return;
         }
-        for (command, found) in self.scripts[script].script.commands.iter().enumerate() {
+        for (command, found) in self.scripts[script].parsed.commands.iter().enumerate() {
             if steps.len() >= STEPS_MAX {
                 return;
             }
@@ -385,7 +372,7 @@ impl<'d> Machine<'d> {
 
     /// Returns the command of a step.
     pub(crate) fn command(&self, step: Step) -> &Command {
-        &self.scripts[step.script].script.commands[step.command]
+        &self.scripts[step.script].parsed.commands[step.command]
     }
 
     /// Returns where the command of a step is written.
@@ -397,7 +384,7 @@ impl<'d> Machine<'d> {
     pub(crate) fn commands(&self) -> impl Iterator<Item = (&Script<'d>, &Command)> {
         self.scripts.iter().flat_map(|script| {
             script
-                .script
+                .parsed
                 .commands
                 .iter()
                 .map(move |command| (script, command))
@@ -475,10 +462,16 @@ pub(crate) fn unit_name(path: &str) -> &str {
         .unwrap_or(name)
 }
 
+/// Says whether a path ends in an extension, which counts as it is written.
+pub(crate) fn has_ending(path: &str, extension: &str) -> bool {
+    path.rsplit_once('.')
+        .is_some_and(|(_, found)| found == extension)
+}
+
 /// Says whether a file describes a service.
 pub(crate) fn is_service_file(path: &str) -> bool {
-    (path.contains("/systemd/system/") && path.ends_with(".service"))
-        || (path.starts_with("/etc/init/") && path.ends_with(".conf"))
+    (path.contains("/systemd/system/") && has_ending(path, "service"))
+        || (path.starts_with("/etc/init/") && has_ending(path, "conf"))
 }
 
 fn is_shell_path(path: &str) -> bool {
@@ -492,9 +485,4 @@ fn is_shell_text(text: &str) -> bool {
         && line
             .split([' ', '/'])
             .any(|word| matches!(word, "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh"))
-}
-
-/// Says whether the result of a command decides about what follows it.
-pub(crate) fn is_chained(command: &Command) -> bool {
-    matches!(command.before, Link::And | Link::Or) || matches!(command.after, Link::And | Link::Or)
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use zenekar_diagnostics::{Diagnostic, Severity, codes};
+use zenekar_diagnostics::{Diagnostic, Severity, SourceMap, codes};
+
+use crate::suppress;
 
 /// The word that stands for all warnings.
 const WARNINGS: &str = "warnings";
@@ -49,14 +51,17 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Leaves out what is allowed and makes errors of what is denied.
+    /// Leaves out what is allowed here or by a comment, and makes errors of what is denied.
     ///
     /// Errors that keep a descriptor from being used always stay.
-    pub fn apply(&self, findings: &mut Vec<Diagnostic>) {
+    pub fn apply(&self, findings: &mut Vec<Diagnostic>, sources: &SourceMap) {
         findings.retain(|finding| {
             let is_lint = finding.code.id.starts_with("ZK07");
             let can_be_left_out = is_lint || !finding.is_error();
-            !(can_be_left_out && self.allowed.contains(finding.code.id))
+            let is_allowed = || {
+                self.allowed.contains(finding.code.id) || suppress::is_accepted(finding, sources)
+            };
+            !(can_be_left_out && is_allowed())
         });
         for finding in findings {
             let is_denied = self.denied.contains(finding.code.id)

@@ -385,7 +385,7 @@ impl Service {
             return true;
         }
         let program = command.program();
-        let is_program = self.names.contains(&program) && !self.is_client(command);
+        let is_program = self.names.contains(&program) && !is_client(command);
         let is_container = matches!(program, "docker" | "podman" | "nerdctl")
             && command
                 .arguments()
@@ -396,24 +396,6 @@ impl Service {
             let line = command.line();
             !matches!(program, "echo" | "printf" | "grep" | "cat")
                 && self.lines.iter().any(|known| line.contains(known))
-        }
-    }
-
-    /// Says whether a program of that name is called to ask something of a
-    /// service that runs already.
-    fn is_client(&self, command: &Command) -> bool {
-        match command.program() {
-            "mysql" | "mongo" | "docker" | "prometheus" | "haproxy" | "nginx" => {
-                !command
-                    .arguments()
-                    .iter()
-                    .any(|word| word.text.contains("-config") || word.text == "-f")
-                    || matches!(command.program(), "mysql" | "mongo" | "docker")
-            }
-            "consul" => !command.has_argument("agent"),
-            "nomad" => !command.has_argument("agent"),
-            "minio" => !command.has_argument("server"),
-            _ => command.has_argument("--version") || command.has_argument("-v"),
         }
     }
 
@@ -433,7 +415,7 @@ impl Service {
         machine
             .packages
             .iter()
-            .any(|package| self.is_package(&package.name))
+            .any(|package| self.is_package(package))
             || machine
                 .commands()
                 .any(|(_, command)| self.is_started_by(command))
@@ -464,7 +446,31 @@ impl Service {
     }
 }
 
+/// Says whether a command starts a service that is known.
+pub(crate) fn is_start_of_any(command: &Command) -> bool {
+    SERVICES
+        .iter()
+        .any(|service| service.is_started_by(command))
+}
+
 /// Says whether a package brings a service that starts with it.
 pub(crate) fn is_service_package(package: &str) -> bool {
     SERVICES.iter().any(|service| service.is_package(package))
+}
+
+/// Says whether a program of that name is called to ask something of a
+/// service that runs already.
+fn is_client(command: &Command) -> bool {
+    match command.program() {
+        "mysql" | "mongo" | "docker" | "prometheus" | "haproxy" | "nginx" => {
+            !command
+                .arguments()
+                .iter()
+                .any(|word| word.text.contains("-config") || word.text == "-f")
+                || matches!(command.program(), "mysql" | "mongo" | "docker")
+        }
+        "consul" | "nomad" => !command.has_argument("agent"),
+        "minio" => !command.has_argument("server"),
+        _ => command.has_argument("--version") || command.has_argument("-v"),
+    }
 }

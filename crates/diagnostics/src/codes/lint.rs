@@ -71,8 +71,8 @@ pub static NEVER_STARTED: Code = Code {
         that nothing renders, a port that is checked though nothing opens it, or MapReduce jobs \
         without YARN. It was forgotten, or what describes it is out of date. What the image \
         starts by itself cannot be seen from a descriptor.\
-        \n\nStart it in `runcmd`, or remove what is left of it. Severity: warning for services and \
-        scripts, note where the image may know better.",
+        \n\nStart it in `runcmd`, or remove what is left of it. Severity: warning; note for scripts \
+        that people may call by hand, and for ports that the image may open.",
 };
 
 /// Control port without authentication.

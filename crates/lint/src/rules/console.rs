@@ -18,7 +18,7 @@ pub(super) fn check(landscape: &Landscape<'_>, report: &mut Report) {
 }
 
 fn check_script(script: &Script<'_>, report: &mut Report) {
-    let commands = &script.script.commands;
+    let commands = &script.parsed.commands;
     for (position, command) in commands.iter().enumerate() {
         if !is_bare_print(command) {
             continue;
@@ -103,9 +103,8 @@ impl Shape {
     /// Returns the shape of what a command prints, if that looks like configuration.
     fn of(command: &Command) -> Option<Self> {
         let operands: Vec<&str> = command.operands().map(|word| word.text.as_str()).collect();
-        let text = match operands[..] {
-            [text] | ["export", text] => text,
-            _ => return None,
+        let ([text] | ["export", text]) = operands[..] else {
+            return None;
         };
         let text = text.trim().strip_prefix("export ").unwrap_or(text.trim());
         let at = text.find([':', '='])?;
@@ -116,7 +115,7 @@ impl Shape {
                 .chars()
                 .all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter))
             && name.starts_with(|letter: char| letter.is_ascii_alphabetic());
-        let has_value = rest[1..].trim().len() > 1;
+        let has_value = !rest[1..].trim().is_empty();
         match rest.as_bytes()[0] {
             b'=' if is_name && has_value => Some(Self::Equals),
             b':' if is_name && has_value && rest[1..].starts_with(' ') => Some(Self::Colon),

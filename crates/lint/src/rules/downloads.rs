@@ -95,7 +95,7 @@ fn is_own(address: &str) -> bool {
         || host.starts_with("127.")
         || host.starts_with("10.")
         || host.starts_with("192.168.")
-        || host.starts_with("[")
+        || host.starts_with('[')
         || matches!(host, "localhost" | "169.254.169.254" | "0.0.0.0")
         || !host.contains('.')
 }
@@ -149,7 +149,7 @@ fn check_transport(script: &Script<'_>, command: &Command, report: &mut Report) 
 /// Looks for what goes straight into a shell.
 fn check_pipes(machine: &Machine<'_>, report: &mut Report) {
     for script in &machine.scripts {
-        let commands = &script.script.commands;
+        let commands = &script.parsed.commands;
         for (position, command) in commands.iter().enumerate() {
             if !is_download(command) {
                 continue;
@@ -208,7 +208,7 @@ fn check_moving(script: &Script<'_>, command: &Command, report: &mut Report) {
         && command.has_argument("clone")
         && !command.arguments().iter().any(is_branch)
     {
-        let is_checked_out = script.script.commands.iter().any(|other| {
+        let is_checked_out = script.parsed.commands.iter().any(|other| {
             other.program() == "git"
                 && other.range.start > command.range.start
                 && ["checkout", "reset"]
@@ -308,7 +308,10 @@ fn check_sums(machine: &Machine<'_>, report: &mut Report) {
     }
     let mut places: Vec<Span> = Vec::new();
     for (script, command) in machine.commands() {
-        if !is_download(command) || command.after == Link::Pipe {
+        if !is_download(command)
+            || command.after == Link::Pipe
+            || command.place == Where::Substitution
+        {
             continue;
         }
         let archive = addresses(command).find(|word| {

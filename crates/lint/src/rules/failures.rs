@@ -59,11 +59,11 @@ const UNDOING: &[&str] = &[
 pub(super) fn check(landscape: &Landscape<'_>, report: &mut Report) {
     for subject in &landscape.subjects {
         for script in &subject.machine.scripts {
-            for (position, command) in script.script.commands.iter().enumerate() {
+            for (position, command) in script.parsed.commands.iter().enumerate() {
                 check_switch(script, position, command, report);
                 check_chain(script, position, command, report);
             }
-            for (index, found) in script.script.loops.iter().enumerate() {
+            for (index, found) in script.parsed.loops.iter().enumerate() {
                 check_loop(script, index, found, report);
             }
         }
@@ -82,7 +82,7 @@ fn check_switch(script: &Script<'_>, position: usize, command: &Command, report:
     if !is_switched_off {
         return;
     }
-    let behind = &script.script.commands[position + 1..];
+    let behind = &script.parsed.commands[position + 1..];
     // Switched off for one command and on again, mostly to look at its result.
     let is_short = behind.iter().take(4).any(|next| {
         next.program() == "set"
@@ -113,7 +113,7 @@ fn check_chain(script: &Script<'_>, position: usize, command: &Command, report: 
     let is_dropped = matches!(command.program(), "true" | ":");
     let is_told = matches!(command.program(), "echo" | "printf" | "logger");
     // `|| echo … && exit 1` and `|| (echo …; exit 1)` do fail.
-    let next = script.script.commands.get(position + 1);
+    let next = script.parsed.commands.get(position + 1);
     let exits = next.is_some_and(|next| {
         matches!(
             next.program(),
@@ -129,7 +129,7 @@ fn check_chain(script: &Script<'_>, position: usize, command: &Command, report: 
     {
         return;
     }
-    let chain = chain_before(&script.script.commands, position);
+    let chain = chain_before(&script.parsed.commands, position);
     let does_work = chain.iter().any(|earlier| !is_harmless(earlier));
     if !does_work || command.is_condition {
         return;
@@ -193,7 +193,7 @@ fn check_loop(script: &Script<'_>, index: usize, found: &Loop, report: &mut Repo
         .trim();
     let inside = || {
         script
-            .script
+            .parsed
             .commands
             .iter()
             .filter(|command| command.in_loop == Some(index))

@@ -104,7 +104,7 @@ fn starts_something(machine: &Machine<'_>) -> bool {
     machine
         .packages
         .iter()
-        .any(|package| services::is_service_package(&package.name))
+        .any(|package| services::is_service_package(package))
         || machine.commands().any(|(_, command)| {
             started_unit(command).is_some()
                 || command.after == Link::Background
@@ -177,7 +177,7 @@ fn later_setup(machine: &Machine<'_>, port: u16) -> Option<(Option<Step>, Step)>
         let by_package = machine
             .packages
             .iter()
-            .any(|package| service.is_package(&package.name));
+            .any(|package| service.is_package(package));
         let begin = match opened {
             Some(step) => machine.steps.iter().position(|other| *other == step)? + 1,
             None if by_package => 0,

@@ -132,11 +132,11 @@ fn check_restarts(machine: &Machine<'_>, report: &mut Report) {
             Origin::File(file) => is_membership_hook(machine, machine.files[file].path),
             Origin::Boot | Origin::Service(_) | Origin::Container => false,
         };
-        for command in &script.script.commands {
+        for command in &script.parsed.commands {
             if let Some(inline) = inline_hook(command) {
                 report_restart_in_text(inline, script.text, command, report);
             }
-            let Some(service) = restarted_by(command, &script.script.commands).filter(|_| is_hook)
+            let Some(service) = restarted_by(command, &script.parsed.commands).filter(|_| is_hook)
             else {
                 continue;
             };

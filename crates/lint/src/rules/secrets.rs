@@ -7,7 +7,7 @@ use zenekar_diagnostics::codes::lint as codes;
 use zenekar_document::View;
 
 use crate::landscape::Landscape;
-use crate::machine::Machine;
+use crate::machine::{Machine, Origin, Script};
 use crate::report::Report;
 use crate::shell::{Command, RedirectKind};
 use crate::text::{Text, place_of};
@@ -84,8 +84,17 @@ pub(super) fn check(landscape: &Landscape<'_>, report: &mut Report) {
             check_users(config, outer, report);
         }
         check_environment(subject.section.view, report);
-        for file in &machine.files {
-            check_lines(&file.content, report);
+        for (position, file) in machine.files.iter().enumerate() {
+            let is_script = |script: &Script<'_>| script.origin == Origin::File(position);
+            // Scripts are looked at by their commands.
+            if !machine.scripts.iter().any(is_script) {
+                check_lines(&file.content, 0..file.content.content.len(), report);
+            }
+        }
+        for (script, command) in machine.commands() {
+            if let Some(document) = &command.document {
+                check_lines(&script.text, document.clone(), report);
+            }
         }
         check_commands(machine, report);
     }
@@ -319,8 +328,10 @@ fn check_environment(implementation: View<'_>, report: &mut Report) {
 }
 
 /// Looks for settings of files: `password: x`, `"secret": "x"`, `requirepass x`.
-fn check_lines(text: &Text<'_>, report: &mut Report) {
-    for (offset, line) in lines_of(text.content) {
+fn check_lines(text: &Text<'_>, range: Range<usize>, report: &mut Report) {
+    let part = text.content.get(range.clone()).unwrap_or("");
+    for (offset, line) in lines_of(part) {
+        let offset = range.start + offset;
         if is_comment(line) {
             continue;
         }
@@ -346,17 +357,16 @@ fn setting_in(line: &str) -> Option<(&str, Range<usize>)> {
     let secret = SECRET_SETTINGS
         .iter()
         .find(|name| trimmed.starts_with(**name));
-    let (key, at) = match secret {
-        Some(name) => (name.trim_matches('"'), indent + name.len()),
-        None => {
-            let end = trimmed.find([':', '='])?;
-            let key = trimmed[..end].trim().trim_matches(['"', '\'']);
-            let key = key.strip_prefix("export ").unwrap_or(key);
-            let is_name = key
-                .chars()
-                .all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter));
-            (is_name && is_password_key(key)).then_some((key, indent + end))?
-        }
+    let (key, at) = if let Some(name) = secret {
+        (name.trim_matches('"'), indent + name.len())
+    } else {
+        let end = trimmed.find([':', '='])?;
+        let key = trimmed[..end].trim().trim_matches(['"', '\'']);
+        let key = key.strip_prefix("export ").unwrap_or(key);
+        let is_name = key
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter));
+        (is_name && is_password_key(key)).then_some((key, indent + end))?
     };
     let rest = &line[at..];
     let value = rest.trim_start_matches([':', '=', ' ', '\t']);
@@ -372,7 +382,7 @@ fn setting_in(line: &str) -> Option<(&str, Range<usize>)> {
 
 fn check_commands(machine: &Machine<'_>, report: &mut Report) {
     for script in &machine.scripts {
-        let commands = &script.script.commands;
+        let commands = &script.parsed.commands;
         for (position, command) in commands.iter().enumerate() {
             let place = script.place(command);
             if command.program() == "chpasswd"

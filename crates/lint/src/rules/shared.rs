@@ -4,7 +4,7 @@ use zenekar_diagnostics::Diagnostic;
 use zenekar_diagnostics::codes::lint as codes;
 
 use crate::landscape::{Landscape, User};
-use crate::machine::{Machine, Script};
+use crate::machine::{Machine, Script, has_ending};
 use crate::report::Report;
 use crate::shell::{Command, Where};
 
@@ -94,7 +94,7 @@ fn edited_file(command: &Command) -> Option<String> {
     };
     appended
         .or(by_program)
-        .filter(|file| !file.starts_with("/dev/") && !file.ends_with(".log"))
+        .filter(|file| !file.starts_with("/dev/") && !has_ending(file, "log"))
 }
 
 /// Returns the folders at which shared file systems are mounted.
@@ -159,7 +159,7 @@ fn is_locked(script: &Script<'_>, command: &Command) -> bool {
     let line = &script.text.content[line_start..command.range.end.min(script.text.content.len())];
     line.contains("flock")
         || script
-            .script
+            .parsed
             .commands
             .iter()
             .any(|other| other.program() == "flock" && other.range.end <= command.range.start)

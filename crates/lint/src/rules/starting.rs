@@ -7,7 +7,7 @@ use crate::landscape::{Landscape, Subject};
 use crate::machine::{File, Machine, Origin, is_service_file, started_unit, unit_name};
 use crate::report::Report;
 use crate::services;
-use crate::shell::base_name;
+use crate::shell::{Command, Link, base_name};
 
 use super::{is_comment, lines_of};
 
@@ -70,8 +70,8 @@ fn check_file(machine: &Machine<'_>, position: usize, file: &File<'_>, report: &
         return;
     }
     let (severity, what) = if is_script {
-        // People also call scripts by hand, where they can find them.
-        let is_for_people = ["/usr/local/bin/", "/usr/bin/", "/bin/", "/home/", "/root/"]
+        // People also call scripts by hand, but hardly in a folder for temporary files.
+        let is_for_people = !["/tmp/", "/var/tmp/", "/var/lib/"]
             .iter()
             .any(|folder| file.path.starts_with(folder));
         (
@@ -155,14 +155,12 @@ fn is_service_started(machine: &Machine<'_>, file: &File<'_>) -> bool {
 /// Looks for checked ports that nothing on the machine has to do with.
 fn check_ports(subject: &Subject<'_>, report: &mut Report) {
     let machine = &subject.machine;
-    let may_hide_services = machine.commands().any(|(_, command)| {
-        command.is_shell_on_pipe()
-            || matches!(
-                command.program(),
-                "ansible-playbook" | "chef-client" | "puppet" | "salt-call" | "docker-compose"
-            )
-    }) || subject.section.view.get("config_management").is_some()
-        || machine.steps.is_empty();
+    let is_managed = subject.section.view.get("config_management").is_some();
+    let may_hide_services = is_managed
+        || machine.steps.is_empty()
+        || machine
+            .commands()
+            .any(|(_, command)| may_open_anything(machine, command));
     if may_hide_services {
         return;
     }
@@ -176,13 +174,13 @@ fn check_ports(subject: &Subject<'_>, report: &mut Report) {
         if port == SSH_PORT || is_known || is_named {
             continue;
         }
-        let likely = services::with_port(port).next();
-        let message = match likely {
-            Some(service) => format!(
+        let mut likely = services::with_port(port);
+        let message = match (likely.next(), likely.next()) {
+            (Some(service), None) => format!(
                 "port {port} is checked, but nothing starts {} or names the port",
                 service.name
             ),
-            None => format!("port {port} is checked, but nothing here names it"),
+            _ => format!("port {port} is checked, but nothing here opens or names it"),
         };
         report.say(
             Severity::Note,
@@ -192,6 +190,26 @@ fn check_ports(subject: &Subject<'_>, report: &mut Report) {
             "start what opens it, unless the image does that by itself",
         );
     }
+}
+
+/// Says whether a command starts something of which nobody knows the ports.
+fn may_open_anything(machine: &Machine<'_>, command: &Command) -> bool {
+    let is_known = services::is_start_of_any(command);
+    let managers = ["ansible-playbook", "chef-client", "puppet", "salt-call"];
+    let is_unknown_script = command
+        .runs_script()
+        .is_some_and(|path| machine.files.iter().all(|file| file.path != path));
+    let starts = started_unit(command).is_some()
+        || command.after == Link::Background
+        || command.is_wrapped_in("nohup")
+        || matches!(command.program(), "docker" | "podman") && command.has_argument("run")
+        || matches!(
+            command.program(),
+            "docker-compose" | "kubectl" | "helm" | "java" | "node"
+        )
+        || managers.contains(&command.program())
+        || is_unknown_script;
+    command.is_shell_on_pipe() || starts && !is_known
 }
 
 /// Looks for `MapReduce` jobs without anything that could run them.

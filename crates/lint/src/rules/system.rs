@@ -5,7 +5,7 @@ use zenekar_diagnostics::{Severity, Span};
 use zenekar_document::View;
 
 use crate::landscape::Landscape;
-use crate::machine::Machine;
+use crate::machine::{Machine, is_service_file};
 use crate::report::Report;
 use crate::shell::Command;
 use crate::text::{Text, place_of};
@@ -181,8 +181,6 @@ fn check_lines(text: &Text<'_>, report: &mut Report) {
 /// Looks for services that run as root without a need to.
 fn check_services(machine: &Machine<'_>, report: &mut Report) {
     for file in &machine.files {
-        let is_unit = file.path.contains("/systemd/system/") && file.path.ends_with(".service");
-        let is_upstart = file.path.starts_with("/etc/init/") && file.path.ends_with(".conf");
         let has_user = file.content.content.lines().any(|line| {
             let line = line.trim();
             line.starts_with("User=")
@@ -190,7 +188,7 @@ fn check_services(machine: &Machine<'_>, report: &mut Report) {
                 || line.starts_with("setuid ")
         });
         let is_once = file.content.content.contains("Type=oneshot");
-        if (is_unit || is_upstart) && !has_user && !is_once {
+        if is_service_file(file.path) && !has_user && !is_once {
             tell_rights(
                 Severity::Note,
                 file.path_span,

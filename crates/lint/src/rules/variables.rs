@@ -8,6 +8,7 @@ use zenekar_diagnostics::codes::lint as codes;
 use zenekar_model::Topology;
 
 use crate::landscape::{Landscape, Subject};
+use crate::machine::next_tag;
 use crate::report::Report;
 use crate::text::Text;
 
@@ -233,13 +234,7 @@ struct Path<'t> {
 fn tags_of(text: &str) -> Vec<Tag<'_>> {
     let mut tags = Vec::new();
     let mut at = 0;
-    while let Some(start) = text[at..]
-        .find("{{")
-        .into_iter()
-        .chain(text[at..].find("{%"))
-        .chain(text[at..].find("{#"))
-        .min()
-    {
+    while let Some(start) = next_tag(&text[at..], &["{{", "{%", "{#"]) {
         let start = at + start;
         let (close, is_statement) = match &text[start..start + 2] {
             "{{" => ("}}", false),

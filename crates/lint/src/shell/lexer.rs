@@ -93,13 +93,9 @@ impl<'t> Reader<'t, '_> {
                 '#' => self.skip_line(),
                 '{' if self.starts_with("{%") => self.skip_past("%}"),
                 '{' if self.starts_with("{#") => self.skip_past("#}"),
-                ';' => {
-                    self.at += 1;
-                    self.finish(Link::End);
-                }
                 '&' | '|' => self.read_link(),
                 '(' if self.starts_with("((") && self.is_at_start() => self.skip_past("))"),
-                '(' | ')' => {
+                ';' | '(' | ')' => {
                     self.at += 1;
                     self.finish(Link::End);
                 }

@@ -1,4 +1,8 @@
 //! What the rules find and what they leave alone.
 
+mod case;
 mod corpus;
+mod policy;
+mod running;
+mod safety;
 mod support;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 use zenekar_diagnostics::{Diagnostic, Severity, SourceMap, render_concise};
-use zenekar_lint::lint;
+use zenekar_lint::{Policy, combine, lint};
 use zenekar_occopus::{LoadOptions, Sections, load};
 
 /// The findings of one descriptor.
@@ -27,7 +27,9 @@ impl Findings {
         );
         let limits = LoadOptions::default().limits;
         let sections = Sections::read(&loaded.summary.files, &limits, &mut sources);
-        let list = lint(&sections, loaded.topology.as_ref(), &sources);
+        let found = lint(&sections, loaded.topology.as_ref());
+        let mut list = combine(loaded.diagnostics, found, &sources);
+        Policy::default().apply(&mut list, &sources);
         Self { list, sources }
     }
 
