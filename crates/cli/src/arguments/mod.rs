@@ -94,6 +94,8 @@ pub(crate) enum ColorChoice {
 pub(crate) enum Command {
     /// Check a descriptor and everything that it includes
     Validate(ValidateArguments),
+    /// Look for what is valid in a descriptor and will hurt all the same
+    Lint(LintArguments),
     /// Show what instances would get: user-data, or environment and command
     Render(RenderArguments),
     /// Show what `up` would change, and why
@@ -240,6 +242,25 @@ pub(crate) struct RenderArguments {
     /// What stands for the infrastructure's id
     #[arg(long, value_name = "ID", default_value = "11111111-2222-3333-4444-555555555555", value_parser = parse_id)]
     pub(crate) infrastructure_id: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LintArguments {
+    /// The infrastructure description, or a file with node definitions (YAML)
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Files with node definitions [default: the folder `nodes` beside FILE]
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    pub(crate) nodes: Vec<PathBuf>,
+    /// One line per finding
+    #[arg(long)]
+    pub(crate) concise: bool,
+    /// Let findings of this code count as errors; `warnings` stands for all warnings
+    #[arg(long, value_name = "CODE")]
+    pub(crate) deny: Vec<String>,
+    /// Leave out findings of this code
+    #[arg(long, value_name = "CODE")]
+    pub(crate) allow: Vec<String>,
 }
 
 #[derive(Args, Debug)]

@@ -6,6 +6,7 @@ pub(crate) mod down;
 mod events;
 mod exec;
 mod explain;
+mod lint;
 mod list;
 mod logs;
 mod man;
@@ -57,6 +58,7 @@ fn carry_out(mut arguments: Arguments, output: Output) -> Result<Exit, Failure> 
     let global = &arguments.global;
     match &arguments.command {
         Command::Validate(own) => validate::run(own, output),
+        Command::Lint(own) => lint::run(own, output),
         Command::Render(own) => render::run(own, output),
         Command::Plan(own) => plan::run(own, global, output),
         Command::Up(own) => up::run(own, global, output),

@@ -7,6 +7,7 @@ mod exit_codes;
 mod help;
 mod json;
 mod kill_sweep;
+mod lint;
 mod local;
 mod local_heal;
 mod local_kills;
