@@ -437,10 +437,27 @@ fn read_scaling(view: View<'_>, checker: &mut Checker) -> CountRange {
     }
 }
 
+/// Says whether a number does not exceed the limit of instances.
+fn is_countable(number: i32) -> bool {
+    u32::try_from(number).is_ok_and(|count| count <= INSTANCES_MAX)
+}
+
 /// Reads a bound of `scaling`, which Occopus raises if it is too low.
 fn read_bound(subject: &str, view: View<'_>, checker: &mut Checker) -> Option<i32> {
     match view.kind() {
         Kind::Int(number) if number < 0 => Some(i32::try_from(number).unwrap_or(i32::MIN)),
+        Kind::String(text) if text.parse::<i32>().is_ok_and(is_countable) => {
+            checker.report(
+                Diagnostic::warning(
+                    &codes::COUNT_ADJUSTED,
+                    format!("{subject} is text that is read as a number"),
+                )
+                .at(view.span())
+                .help("remove the quotes")
+                .fix(view.span(), text),
+            );
+            text.parse().ok()
+        }
         _ => read_count(subject, view, checker).and_then(|count| i32::try_from(count).ok()),
     }
 }

@@ -85,7 +85,7 @@ pub static COUNT_ADJUSTED: Code = Code {
     title: "instance count adjusted",
     explanation: "The range of counts as written has no meaning and was adjusted as Occopus does it, which \
         says nothing: a minimum below 1 becomes 1, and a maximum below the minimum becomes the \
-        minimum.",
+        minimum. A number between quotes is read as the number.",
 };
 
 /// Node type without a definition.
