@@ -8,11 +8,12 @@ Usage: cargo xtask COMMAND
 
 Commands:
   test [--quick]   check formatting, lints and the rules of the house, and run all tests
-                   (--quick: without the long searches over seeds and kill points)
+                   (--quick: without the long searches over seeds, kill points and odd inputs)
   ci               print the tools' versions, then do the same as `test`
   fmt [--check]    format all code, or only say whether it is formatted
   lint             run clippy on everything; warnings are errors
   tidy             check only the rules of the house: floors, manifests, texts
+  fuzz [SECONDS]   run every fuzz target for that time (20 s)
   bench [FILTER]   run the benchmarks whose name contains FILTER
   help             print this text
 
@@ -44,6 +45,11 @@ pub enum Command {
     Lint,
     /// Check the rules of the house.
     Tidy,
+    /// Run the fuzz targets.
+    Fuzz {
+        /// How long each one runs.
+        seconds: u32,
+    },
     /// Run the benchmarks.
     Bench {
         /// What a benchmark's name must contain.
@@ -72,13 +78,22 @@ impl Command {
             ["fmt", "--check"] => Ok(Self::Format { check: true }),
             ["lint"] => Ok(Self::Lint),
             ["tidy"] => Ok(Self::Tidy),
+            ["fuzz"] => Ok(Self::Fuzz {
+                seconds: crate::fuzz::SECONDS_DEFAULT,
+            }),
+            ["fuzz", seconds] => match seconds.parse() {
+                Ok(seconds) if seconds > 0 => Ok(Self::Fuzz { seconds }),
+                _ => Err(format!("`{seconds}` is no number of seconds")),
+            },
             ["bench"] => Ok(Self::Bench { filter: None }),
             ["bench", filter] if !filter.starts_with('-') => Ok(Self::Bench {
                 filter: Some((*filter).to_owned()),
             }),
-            ["test" | "ci" | "fmt" | "lint" | "tidy" | "bench", extra, ..] => {
-                Err(format!("`{}` does not take `{extra}`", words[0]))
-            }
+            [
+                "test" | "ci" | "fmt" | "lint" | "tidy" | "fuzz" | "bench",
+                extra,
+                ..,
+            ] => Err(format!("`{}` does not take `{extra}`", words[0])),
             [other, ..] => Err(format!("there is no command `{other}`")),
         }
     }
@@ -109,7 +124,7 @@ mod tests {
             assert!(parse(name).is_ok(), "{name}");
             seen += 1;
         }
-        assert_eq!(seen, 7);
+        assert_eq!(seen, 8);
     }
 
     #[test]
@@ -119,6 +134,11 @@ mod tests {
         assert_eq!(
             parse("test --fast"),
             Err("`test` does not take `--fast`".to_owned())
+        );
+        assert_eq!(parse("fuzz 5"), Ok(Command::Fuzz { seconds: 5 }));
+        assert_eq!(
+            parse("fuzz long"),
+            Err("`long` is no number of seconds".to_owned())
         );
         assert_eq!(parse("test --help"), Ok(Command::Help));
     }

@@ -7,6 +7,8 @@
 #![expect(clippy::print_stderr, reason = "a build tool talks to the terminal")]
 
 mod command;
+mod fuzz;
+mod python;
 mod steps;
 mod summary;
 mod system;
@@ -65,6 +67,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Command::Lint => steps::report(&[("lint", steps::lint())]),
         Command::Tidy => steps::tidy(),
         Command::Bench { filter } => steps::bench(filter.as_deref()),
+        Command::Fuzz { seconds } => steps::fuzz(seconds),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

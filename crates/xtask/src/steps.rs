@@ -1,12 +1,12 @@
 //! The steps that commands are made of.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::{Failure, Options, Summary, say, system};
+use crate::{Failure, Options, Summary, fuzz, python, say, system};
 
 /// The package whose tests are the rules of the house.
 const TIDY_PACKAGE: &str = "zenekar-xtask";
@@ -17,10 +17,17 @@ pub(crate) fn test(options: &Options) -> Result<(), Failure> {
     let budget = if options.quick { "quick" } else { "full" };
     if options.quick {
         say(
-            &"quick: the long searches over seeds and kill points are left out; `cargo xtask test` has them",
+            &"quick: the long searches over seeds, kill points and odd inputs are left out; `cargo xtask test` has them",
         );
     }
     let mut steps = vec![("fmt", format(true)), ("lint", lint())];
+    let python = match python::prepare(&root()) {
+        Ok(folder) => Some(folder),
+        Err(error) => {
+            steps.push(("python", Err(error)));
+            None
+        }
+    };
     let mut summary = Summary::default();
     for (name, arguments) in [
         ("tidy", ["--package", TIDY_PACKAGE].as_slice()),
@@ -29,7 +36,7 @@ pub(crate) fn test(options: &Options) -> Result<(), Failure> {
             ["--workspace", "--exclude", TIDY_PACKAGE].as_slice(),
         ),
     ] {
-        let counted = count_tests(name, arguments, budget);
+        let counted = count_tests(name, arguments, budget, python.as_deref());
         let passed = counted
             .as_ref()
             .is_ok_and(|counted| counted.failed == 0 && counted.passed > 0);
@@ -38,9 +45,18 @@ pub(crate) fn test(options: &Options) -> Result<(), Failure> {
             counted.map(|counted| summary.add(counted)).map(|()| passed),
         ));
     }
+    if !options.quick {
+        steps.push(("fuzz", fuzz::run(&root(), fuzz::SECONDS_DEFAULT)));
+    }
     let result = report(&steps);
     say(&summary);
     result
+}
+
+/// Runs the fuzz targets.
+pub(crate) fn fuzz(seconds: u32) -> Result<(), Failure> {
+    system::prepare()?;
+    report(&[("fuzz", fuzz::run(&root(), seconds))])
 }
 
 /// Says with what it runs, and runs all checks.
@@ -61,7 +77,7 @@ pub(crate) fn ci() -> Result<(), Failure> {
 
 /// Checks the rules of the house.
 pub(crate) fn tidy() -> Result<(), Failure> {
-    let counted = count_tests("tidy", &["--package", TIDY_PACKAGE], "quick");
+    let counted = count_tests("tidy", &["--package", TIDY_PACKAGE], "quick", None);
     let summary = counted.as_ref().copied().unwrap_or_default();
     let result = report(&[(
         "tidy",
@@ -171,7 +187,12 @@ fn bench_targets() -> Result<Vec<(String, String)>> {
 }
 
 /// Runs tests, shows their output and counts them.
-fn count_tests(name: &str, selection: &[&str], budget: &str) -> Result<Summary> {
+fn count_tests(
+    name: &str,
+    selection: &[&str],
+    budget: &str,
+    python: Option<&Path>,
+) -> Result<Summary> {
     let arguments = [&["test", "--locked", "--no-fail-fast"], selection].concat();
     announce(name, &arguments);
     let mut command = cargo_command();
@@ -180,6 +201,9 @@ fn count_tests(name: &str, selection: &[&str], budget: &str) -> Result<Summary> 
         .env("ZENEKAR_TEST_BUDGET", budget)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
+    if let Some(folder) = python {
+        command.env(python::PATH_VARIABLE, folder);
+    }
     let mut child = command.spawn().context("cannot run `cargo test`")?;
     let mut summary = Summary::default();
     if let Some(output) = child.stdout.take() {
@@ -205,15 +229,24 @@ fn cargo(name: &str, arguments: &[&str]) -> Result<bool> {
     Ok(status.success())
 }
 
-fn announce(name: &str, arguments: &[&str]) {
+pub(crate) fn announce(name: &str, arguments: &[&str]) {
     say(&format!("--- {name}: cargo {}", arguments.join(" ")));
 }
 
 /// Returns the cargo that runs this program, in the root of the workspace.
-fn cargo_command() -> Command {
+pub(crate) fn cargo_command() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let crate_folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    // This crate is two folders below the root.
-    command.current_dir(crate_folder.ancestors().nth(2).unwrap_or(&crate_folder));
+    command.current_dir(root());
     command
+}
+
+/// Returns the root of the workspace.
+fn root() -> PathBuf {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // This crate is two folders below the root.
+    crate_folder
+        .ancestors()
+        .nth(2)
+        .unwrap_or(crate_folder)
+        .to_owned()
 }

@@ -33,6 +33,16 @@ const REQUIREMENTS: &[Requirement] = &[
         package: "cloud-init",
         reason: "is what contextualisation is compared with",
     },
+    Requirement {
+        probe: &["c++", "--version"],
+        package: "g++",
+        reason: "compiles the fuzzer",
+    },
+    Requirement {
+        probe: &["python3", "-m", "pip", "--version"],
+        package: "python3-pip",
+        reason: "gets the YAML library that ours is compared with",
+    },
     // The package `redis-server` would start a server on the machine; its
     // program is in the other one, under another name.
     Requirement {

@@ -9,4 +9,5 @@ mod files;
 mod mistakes;
 mod rendering;
 mod retargeting;
+mod round_trip;
 mod support;
