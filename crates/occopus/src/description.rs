@@ -395,6 +395,9 @@ fn read_scaling(view: View<'_>, checker: &mut Checker) -> CountRange {
                 min = read_bound("`min` of `scaling`", entry.value, checker)
                     .map(|count| (count, entry.value));
             }
+            "max" if is_template(entry.value) => {
+                max = Some((report_template(entry.value, checker), entry.value));
+            }
             "max" => {
                 max = read_bound("`max` of `scaling`", entry.value, checker)
                     .map(|count| (count, entry.value));
@@ -435,6 +438,24 @@ fn read_scaling(view: View<'_>, checker: &mut Checker) -> CountRange {
         min: lowest.unsigned_abs(),
         max: highest.max(lowest).unsigned_abs(),
     }
+}
+
+fn is_template(view: View<'_>) -> bool {
+    view.as_str().is_some_and(|text| text.contains("{{"))
+}
+
+/// Warns of a maximum that was meant to be replaced by a number, and returns
+/// the highest one: whoever wrote it keeps the limit.
+fn report_template(view: View<'_>, checker: &mut Checker) -> i32 {
+    checker.report(
+        Diagnostic::warning(
+            &codes::COUNT_ADJUSTED,
+            "`max` of `scaling` is a template that nothing renders, so there is no upper limit",
+        )
+        .at(view.span())
+        .help("write a number"),
+    );
+    i32::try_from(INSTANCES_MAX).expect("the limit of instances is far below 2^31")
 }
 
 /// Says whether a number does not exceed the limit of instances.

@@ -6,6 +6,7 @@ mod corpus;
 mod emitter;
 mod families;
 mod files;
+mod micado;
 mod mistakes;
 mod rendering;
 mod retargeting;

@@ -141,6 +141,13 @@ fn in_the_description() {
             ),
         ),
         (
+            "count_is_word",
+            with_nodes(
+                "  - name: web\n    type: plain\n    scaling:\n      min: two\n      max: '{{MAXNODES}}'",
+                "",
+            ),
+        ),
+        (
             "count_is_negative",
             with_nodes(
                 "  - name: web\n    type: plain\n    scaling:\n      min: -1",
