@@ -3,7 +3,8 @@
 //! A provider is an adapter to something that can run instances. It carries
 //! out calls, classifies errors and decides nothing: retries, back-off,
 //! batching and bounds are the engine's. Architecture invariant: a provider
-//! never sees the engine, and never touches a resource without our tag.
+//! never sees the engine, and never touches a resource without our tag, but
+//! for those that a caller names by their ids: they were adopted.
 
 mod access;
 pub mod conformance;
@@ -45,7 +46,8 @@ pub struct CreateRequest {
 pub enum ObserveScope {
     /// All resources with the infrastructure's tag.
     All,
-    /// These resources only; those that do not exist (any more) are left out of the answer.
+    /// These resources only, with our tag or without; those that do not exist
+    /// (any more) are left out of the answer.
     Resources(Vec<ResourceId>),
 }
 

@@ -5,4 +5,5 @@ mod includes;
 mod invariants;
 mod mistakes;
 mod robustness;
+mod tags;
 mod values;

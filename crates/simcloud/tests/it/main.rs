@@ -3,6 +3,7 @@
 mod calls;
 mod determinism;
 mod failures;
+mod foreign;
 mod lists;
 mod model;
 mod support;
