@@ -179,7 +179,10 @@ mod tests {
             (Value::from("i-0abc"), Some("i-0abc")),
             (Value::Int(42), Some("42")),
             (Value::from("{'Id': 'f00', 'Warnings': None}"), Some("f00")),
-            (Value::from("{u'Warnings': None, u'Id': u'f00'}"), None),
+            (
+                Value::from("{u'Warnings': None, u'Id': u'f00'}"),
+                Some("f00"),
+            ),
             (Value::from("{'Warnings': None, 'Id': u'f00'}"), Some("f00")),
             (map("instance_id", "vm-1"), Some("vm-1")),
             (map("other", "vm-1"), None),
@@ -187,9 +190,7 @@ mod tests {
             (Value::Null, None),
         ] {
             let found = resource_id(&stored);
-            if expected.is_some() || !matches!(stored, Value::String(_)) {
-                assert_eq!(found.as_deref(), expected, "{stored:?}");
-            }
+            assert_eq!(found.as_deref(), expected, "{stored:?}");
         }
     }
 

@@ -1,1 +1,5 @@
+//! Reads from real Redis servers.
 
+mod hostile;
+mod server;
+mod whole;
