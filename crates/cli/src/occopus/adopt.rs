@@ -70,7 +70,8 @@ pub(crate) fn run(
         output.talk(&show::preview(&candidates, &missing, output));
     }
     let is_any = candidates.iter().any(Candidate::is_adoptable);
-    if is_any {
+    // A program cannot be asked: it is told what could be taken over.
+    if is_any && (arguments.yes || !output.is_json()) {
         confirm("Take them over?", arguments.yes, output)?;
         store_definitions(&installation, &candidates, &place, output)?;
         for candidate in &mut candidates {

@@ -12,6 +12,7 @@ mod local;
 mod local_heal;
 mod local_kills;
 mod looking_in;
+mod occopus_adopt;
 mod occopus_commands;
 mod occopus_defects;
 mod occopus_service;

@@ -215,7 +215,11 @@ impl Candidate {
         let mut notes = Vec::new();
         for (node, count) in &stored.failed {
             notes.push(format!(
-                "the archive of {count} failed instances of node `{node}` is left behind"
+                "the archive of {} of node `{node}` is left behind",
+                counted(
+                    usize::try_from(*count).unwrap_or(usize::MAX),
+                    "failed instance"
+                )
             ));
         }
         for request in &stored.fewer {

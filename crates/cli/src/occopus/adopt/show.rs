@@ -58,6 +58,11 @@ fn describe(text: &mut String, candidate: &Candidate, paint: Paint) {
         candidate.stored.name,
         fate_text(&candidate.fate)
     );
+    if candidate.fate == Fate::Already {
+        // What Occopus knows of it is of no use any more.
+        text.push('\n');
+        return;
+    }
     for (node, members) in by_node(candidate) {
         describe_node(text, candidate, node, &members, paint);
     }
@@ -124,7 +129,7 @@ fn describe_node(
     let _ = writeln!(text, "  {}  {counts}", paint.strong(node));
     for member in members.iter().take(INSTANCES_SHOWN_MAX) {
         let addresses = match member.addresses.all.as_slice() {
-            [] => "address unknown".to_owned(),
+            [] => "address not stored".to_owned(),
             all => all.join(" "),
         };
         let state = state_of(candidate, member);
