@@ -11,6 +11,7 @@ pub(crate) mod arguments;
 mod build;
 mod definitions;
 mod destroy;
+mod drive;
 mod files;
 mod import;
 mod judge;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zenekar_base::{InfrastructureId, InstanceKey, RequestId};
+use zenekar_diagnostics::codes::{description as codes, project};
 use zenekar_diagnostics::{Diagnostic, SourceMap};
 use zenekar_document::{Document, Limits, View};
 use zenekar_engine::{Engine, Input, Refusal, ScalingChange, ScalingRequest};
@@ -19,25 +20,24 @@ use zenekar_occopus::{
     load_definitions, retarget,
 };
 use zenekar_runtime::{
-    Cancel, Host, InboxRequest, Outcome, RuntimeError, Session, SharedStore, Silent, Until, submit,
-    wait_applied,
+    Host, InboxRequest, RuntimeError, Session, SharedStore, submit, wait_applied,
 };
 use zenekar_store::{InfrastructureRow, StoreError};
 
 use super::definitions::Definitions;
-use super::judge::Judge;
+use super::drive::{Stopped, drive};
 use super::report::Report;
 use super::texts::{self, DescriptionTexts};
 use super::turn;
 use crate::arguments::{RunArguments, SimArguments};
-use crate::commands::{down, run, scale::new_request};
+use crate::commands::{down, scale::new_request};
 use crate::errors::Failure;
 use crate::exit::Exit;
-use crate::output::Output;
 use crate::place::Place;
 use crate::providers::{self, Needs};
-use crate::render::progress::Progress;
 use crate::world::{self, World};
+
+pub(crate) use super::drive::Audience;
 
 /// How long the process that leads may take to look into its inbox. It looks
 /// several times a second; a disk that hangs takes longer.
@@ -79,16 +79,6 @@ impl Bench {
             },
         }
     }
-}
-
-/// Who watches an operation.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Audience {
-    /// A person at a terminal: sees progress, and may interrupt.
-    Terminal(Output),
-    /// Nobody.
-    #[allow(dead_code, reason = "the REST service has no terminal")]
-    Nobody,
 }
 
 /// What became of a file with node definitions.
@@ -166,12 +156,20 @@ pub(crate) fn compile(bench: &Bench, description: Description<'_>) -> Result<Com
         ..LoadOptions::default()
     };
     let mut sources = SourceMap::default();
-    let loaded = match description {
+    let mut loaded = match description {
         Description::File(path) => zenekar_occopus::load(path, &options, &mut sources),
         Description::Text { name, text } => {
             zenekar_occopus::load_text(name, text, &options, &mut sources)
         }
     };
+    for finding in &mut loaded.diagnostics {
+        let help = "`occopus-import FILE` stores node definitions";
+        if finding.code.id == project::NO_DEFINITIONS.id {
+            finding.help = vec![help.to_owned()];
+        } else if finding.code.id == codes::UNKNOWN_TYPE.id {
+            finding.help.push(help.to_owned());
+        }
+    }
     let (topology, not_carried) = match (loaded.topology, &bench.on) {
         (Some(topology), Some(provider)) => {
             let (moved, lost) = retarget(&topology, provider);
@@ -550,73 +548,6 @@ pub(crate) async fn destroy(
                 Some(found) if found.removed_at.is_none() => {}
                 _ => return Ok(()),
             }
-        }
-    }
-}
-
-/// Why a session ended before everything was as wanted.
-struct Stopped {
-    failure: Failure,
-    is_refused: bool,
-}
-
-/// Runs a session until everything is as wanted.
-async fn drive(
-    session: &mut Session,
-    host: &Host,
-    inputs: Vec<Input>,
-    audience: Audience,
-) -> Result<(), Stopped> {
-    let (handle, cancel) = Cancel::new();
-    let (ended, verdict) = match audience {
-        Audience::Nobody => {
-            let mut silent = Silent;
-            let mut judge = Judge::new(&mut silent, handle);
-            let ended = session
-                .run(inputs, Until::Settled, cancel, &mut judge)
-                .await;
-            (ended, judge.into_verdict())
-        }
-        Audience::Terminal(output) => {
-            let now = host.clock.now();
-            let mut progress = Progress::new(output, session.engine(), host.clock.pace(), now);
-            let interrupted = progress.interrupted();
-            world::forward_signals(output, interrupted, handle.clone()).map_err(Stopped::from)?;
-            let mut judge = Judge::new(&mut progress, handle);
-            let ended = session
-                .run(inputs, Until::Settled, cancel, &mut judge)
-                .await;
-            let verdict = judge.into_verdict();
-            progress.finish(session.engine());
-            (ended, verdict)
-        }
-    };
-    let outcome = ended.map_err(|error| Stopped::from(Failure::from(error)))?;
-    if let Some((name, breakage)) = verdict {
-        let text = format!("`{name}` cannot get further: {breakage}");
-        return Err(Failure::new(Exit::Provider, text)
-            .cause("the instance that it replaces never became ready either")
-            .into());
-    }
-    let is_refused = matches!(outcome, Outcome::Refused(_));
-    let failure = match outcome {
-        Outcome::Converged => return Ok(()),
-        Outcome::Refused(reason) => Failure::from(reason),
-        Outcome::Blocked(causes) => run::blocked(&causes),
-        Outcome::Cancelled => Failure::new(Exit::Cancelled, "stopped before everything was done"),
-        Outcome::TimedOut => Failure::new(Exit::Timeout, "not done in time"),
-    };
-    Err(Stopped {
-        failure,
-        is_refused,
-    })
-}
-
-impl From<Failure> for Stopped {
-    fn from(failure: Failure) -> Self {
-        Self {
-            failure,
-            is_refused: false,
         }
     }
 }

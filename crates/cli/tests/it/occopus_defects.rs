@@ -12,7 +12,7 @@ use crate::occopus_commands::{NODES, SHOP, Tools, words};
 use crate::sandbox::run;
 
 /// How long something may take that takes a second or two on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until something is so.
 #[track_caller]
@@ -117,6 +117,11 @@ fn defect_03_a_mistake_in_a_change_touches_nothing() {
     tools.sandbox.write("typo.yaml", &typo);
     let failed = tools.run("build", &["-i", "shop", "typo.yaml"]).expect(1);
     assert!(failed.stderr.contains("node_def:wep"), "{}", failed.stderr);
+    assert!(
+        failed.stderr.contains("occopus-import"),
+        "{}",
+        failed.stderr
+    );
     assert!(failed.stderr.contains("typo.yaml:6:"), "{}", failed.stderr);
     assert_eq!(tools.addresses("shop"), before);
     let listed = tools.ok("maintain", &["-l"]).stdout;
