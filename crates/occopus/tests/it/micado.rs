@@ -1,4 +1,4 @@
-//! What MiCADO writes for Occopus, where its translations are at hand.
+//! What `MiCADO` writes for Occopus, where its translations are at hand.
 
 use std::path::{Path, PathBuf};
 
