@@ -18,7 +18,7 @@ pub(crate) mod run;
 pub(crate) mod scale;
 mod sim;
 mod state;
-mod status;
+pub(crate) mod status;
 mod target;
 mod up;
 mod validate;

@@ -16,6 +16,7 @@ use zenekar_model::Topology;
 
 use super::operations::{self, Bench, Lead};
 use super::service;
+use crate::commands::status;
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::place::Place;
@@ -32,7 +33,7 @@ const TRY_INTERVAL: Duration = Duration::from_millis(10);
 const LET_GO_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How often is tried whether the service has let go.
-const LET_GO_INTERVAL: Duration = Duration::from_millis(200);
+const LET_GO_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Takes the lead of an infrastructure as [`operations::lead`] does, and from
 /// the service too. It has to keep away as long as the turn lives.
@@ -53,14 +54,19 @@ pub(crate) async fn lead(
     let patient_until = Instant::now() + LET_GO_PATIENCE;
     loop {
         let led = operations::lead(bench, id, topology.name(), Some(topology), command)?;
-        let is_service = match &led {
-            Lead::Theirs(_, leader) => leader.contains(service::NAME),
-            Lead::Ours(_) => false,
+        let store = match &led {
+            Lead::Theirs(store, leader) if leader.contains(service::NAME) => store,
+            Lead::Theirs(..) | Lead::Ours(_) => return Ok((turn, led)),
         };
-        if !is_service || turn.is_none() || Instant::now() >= patient_until {
-            return Ok((turn, led));
+        loop {
+            if turn.is_none() || Instant::now() >= patient_until {
+                return Ok((turn, led));
+            }
+            tokio::time::sleep(LET_GO_INTERVAL).await;
+            if status::holder(store, id)?.is_none() {
+                break;
+            }
         }
-        tokio::time::sleep(LET_GO_INTERVAL).await;
     }
 }
 

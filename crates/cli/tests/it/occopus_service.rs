@@ -1,6 +1,4 @@
-//! The REST service as MiCADO and scripts use it: real links, a real port.
-
-#![expect(clippy::print_stderr, reason = "tests say why they are skipped")]
+//! The REST service as `MiCADO` and scripts use it: real links, a real port.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -14,9 +12,9 @@ use crate::local::Machine;
 use crate::sandbox::{Run, Sandbox, run};
 
 /// How long something may take that has to happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What MiCADO writes for a worker: keys in order, everything inline.
+/// What `MiCADO` writes for a worker: keys in order, everything inline.
 const NODES: &str = "\
 node_def:worker-node:
 - contextualisation:
@@ -43,7 +41,7 @@ node_def:worker-node:
     type: ec2
 ";
 
-/// What MiCADO writes for the infrastructure: no dependencies.
+/// What `MiCADO` writes for the infrastructure: no dependencies.
 const INFRASTRUCTURE: &str = "\
 infra_name: micado-worker-infra
 nodes:
@@ -66,10 +64,10 @@ resource:
   type: ec2
 ";
 
-/// The id that MiCADO gives, which no name of a node could be.
+/// The id that `MiCADO` gives, which no name of a node could be.
 const ID: &str = "micado_worker_infra";
 
-/// A place with Occopus's commands and MiCADO's files.
+/// A place with Occopus's commands and `MiCADO`'s files.
 struct Desk<'a> {
     sandbox: &'a Sandbox,
     on: &'static str,
@@ -119,7 +117,7 @@ impl<'a> Desk<'a> {
         assert!(imported.stdout.contains(expected), "{imported:?}");
     }
 
-    /// Builds as MiCADO does.
+    /// Builds as `MiCADO` does.
     fn build(&self) -> Run {
         let arguments = [
             "infra.yaml",
@@ -267,7 +265,7 @@ fn address_of(report: &Value) -> String {
     first.as_str().expect("an address").to_owned()
 }
 
-/// MiCADO's life: deploy, scale out, drop one, look, detach, undeploy.
+/// `MiCADO`'s life: deploy, scale out, drop one, look, detach, undeploy.
 fn micado(sandbox: &Sandbox, on: &'static str) {
     let desk = Desk::new(sandbox, on);
     let service = desk.serve();
@@ -331,7 +329,7 @@ fn micado_does_so_with_instances_on_this_machine() {
     micado(&machine.sandbox, "local");
 }
 
-/// The calls of MiCADO's own code, made by a client in MiCADO's language.
+/// The calls of `MiCADO`'s own code, made by a client in its language.
 #[test]
 fn a_client_in_python_makes_micados_calls() {
     let version = Command::new("python3").arg("--version").output();
@@ -363,7 +361,7 @@ fn a_client_in_python_makes_micados_calls() {
     assert!(sandbox.machines().is_empty());
 }
 
-/// Defect 12: handled errors keep status 200, as MiCADO's clients expect.
+/// Defect 12: handled errors keep status 200, as `MiCADO`'s clients expect.
 #[test]
 fn handled_errors_have_status_200() {
     let sandbox = Sandbox::new();
@@ -512,7 +510,7 @@ fn a_service_that_was_killed_maintains_again_what_it_maintained() {
     );
 }
 
-/// MiCADO changes the description of an infrastructure that is attached.
+/// `MiCADO` changes the description of an infrastructure that is attached.
 #[test]
 fn an_attached_infrastructure_can_be_built_anew() {
     let sandbox = Sandbox::new();

@@ -6,10 +6,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use zenekar_base::InfrastructureId;
 use zenekar_engine::{Engine, Entry, Input, Notice, Record};
-use zenekar_runtime::{Cancel, Observer, Outcome, Until};
+use zenekar_runtime::{Cancel, Observer, Outcome, SharedStore, Until};
 
 use super::NAME;
 use super::maintained::Maintained;
+use crate::commands::status;
 use crate::errors::Failure;
 use crate::occopus::log;
 use crate::occopus::operations::{self, Bench, Lead, Led};
@@ -33,6 +34,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Post {
     /// Where and how it works.
     pub(super) bench: Bench,
+    /// For looking, and for handing requests over: it stays open, because
+    /// opening it takes longer than that.
+    pub(super) store: SharedStore,
     /// Where it is remembered.
     pub(super) maintained: Maintained,
     /// Where it tells what happens.
@@ -111,6 +115,10 @@ impl Work {
             if self.is_stopped() {
                 return;
             }
+            if self.first.is_none() && self.is_led().await {
+                self.sleep(LEAD_INTERVAL).await;
+                continue;
+            }
             match self.lead().await {
                 Ok(Lead::Ours(led)) => match self.session(*led).await {
                     Ended::Done => return,
@@ -134,6 +142,14 @@ impl Work {
                 }
             }
         }
+    }
+
+    /// Says whether somebody leads. To try it costs more: providers are opened.
+    async fn is_led(&self) -> bool {
+        let (store, id) = (self.post.store.clone(), self.id.clone());
+        let looked = spawn_blocking(move || status::holder(&store, &id)).await;
+        // What cannot be looked up is found out by trying.
+        matches!(looked, Ok(Ok(Some(_))))
     }
 
     async fn lead(&self) -> Result<Lead, Failure> {

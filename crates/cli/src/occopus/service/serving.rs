@@ -40,8 +40,6 @@ const WITH_LISTS: &[&str] = &["azure_aci", "cloudbroker", "ec2"];
 /// The operations, and who maintains what.
 pub(super) struct Service {
     post: Post,
-    /// For looking, and for handing requests over: opening it takes longer than that.
-    store: SharedStore,
     kept: Mutex<BTreeMap<InfrastructureId, Keeper>>,
     requests: AtomicU64,
 }
@@ -50,8 +48,8 @@ impl Service {
     pub(super) fn new(bench: Bench, output: Output) -> Result<Self, Failure> {
         let maintained = Maintained::of(&bench.place);
         Ok(Self {
-            store: SharedStore::new(bench.place.change()?),
             post: Post {
+                store: SharedStore::new(bench.place.change()?),
                 bench,
                 maintained,
                 output,
@@ -64,7 +62,7 @@ impl Service {
     /// Maintains again what was maintained when the service ended.
     pub(super) async fn restore(&self) -> Result<(), Failure> {
         for id in self.post.maintained.all() {
-            match existing(&self.store, &id)? {
+            match existing(&self.post.store, &id)? {
                 Some(row) => {
                     self.tell(&format!("Start maintenance for infrastructure {id}"));
                     self.keep(&row).await;
@@ -132,7 +130,7 @@ impl Service {
     async fn find(&self, text: &str) -> Result<InfrastructureRow, OperationError> {
         let unknown = || OperationError::UnknownInfrastructure(text.to_owned());
         let id = parse_id(text).map_err(|_| unknown())?;
-        let store = self.store.clone();
+        let store = self.post.store.clone();
         let found = aside(move || existing(&store, &InfrastructureId::new(id))).await?;
         found.ok_or_else(unknown)
     }
@@ -210,7 +208,7 @@ impl Service {
     /// come and go while the infrastructure is maintained.
     async fn change(&self, text: &str, node: &str, change: Change) -> Result<(), OperationError> {
         let row = self.find(text).await?;
-        let (store, id, wanted) = (self.store.clone(), row.id.clone(), node.to_owned());
+        let (store, id, wanted) = (self.post.store.clone(), row.id.clone(), node.to_owned());
         let resolved = aside(move || {
             let engine = world::read_shared(&store, &id)?;
             if !has_node(&engine, &wanted) {
@@ -231,9 +229,9 @@ impl Service {
                 return record(*led, ScalingRequest { request, changes }).await;
             }
         }
-        let (store, id, name) = (self.store.clone(), row.id.clone(), request.clone());
+        let (store, id, name) = (self.post.store.clone(), row.id.clone(), request.clone());
         aside(move || Ok(submit(&store, &id, &name, &InboxRequest::Scale(changes))?)).await?;
-        match wait_applied(&self.store, &row.id, &request, APPLY_PATIENCE).await {
+        match wait_applied(&self.post.store, &row.id, &request, APPLY_PATIENCE).await {
             Ok(Some(outcome)) if outcome.starts_with("refused") => {
                 Err(OperationError::Refused(outcome))
             }
@@ -246,7 +244,7 @@ impl Service {
     /// Reads how an infrastructure is.
     async fn look(&self, text: &str) -> Result<Engine, OperationError> {
         let row = self.find(text).await?;
-        let store = self.store.clone();
+        let store = self.post.store.clone();
         aside(move || world::read_shared(&store, &row.id)).await
     }
 }
@@ -258,7 +256,7 @@ impl Operations for Service {
 
     fn list(&self) -> Answer<'_, Vec<String>> {
         Box::pin(async {
-            let store = self.store.clone();
+            let store = self.post.store.clone();
             let rows = aside(move || Ok(store.with(|store| store.list_infrastructures())?));
             let rows = rows.await?.into_iter();
             let up = rows.filter(|row| row.removed_at.is_none());
