@@ -1,5 +1,7 @@
 //! Values that nobody should believe.
 
+use std::fmt::Write as _;
+
 use zenekar_occopus_redis::{Infrastructure, ReadOptions, read};
 
 use crate::server::Server;
@@ -62,7 +64,7 @@ fn text_that_grows_while_it_is_read_is_given_up() {
     for level in 1..12 {
         let alias = format!("*a{}", level - 1);
         let ten = vec![alias; 10].join(", ");
-        bomb += &format!("a{level}: &a{level} [{ten}]\n");
+        let _ = writeln!(bomb, "a{level}: &a{level} [{ten}]");
     }
     let text = format!("!!python/object:occo.compiler.compiler.StaticDescription\n{bomb}");
     let Some(found) = with(&["SET", &key("description"), &text]) else {
