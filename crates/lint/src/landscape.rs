@@ -1,6 +1,9 @@
 //! The whole descriptor, as the rules see it: implementations with what they
 //! put onto their instances, and the nodes that use them.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use zenekar_diagnostics::Span;
 use zenekar_document::{Document, View};
 use zenekar_model::Topology;
@@ -12,6 +15,8 @@ use crate::machine::Machine;
 #[derive(Clone, Debug)]
 pub(crate) struct User<'d> {
     pub(crate) section: NodeSection<'d>,
+    /// Its position in the topology.
+    pub(crate) index: usize,
     pub(crate) min: u32,
     pub(crate) max: u32,
     /// Whether other nodes wait for it or read its address.
@@ -80,6 +85,8 @@ pub(crate) struct Landscape<'d> {
     pub(crate) subjects: Vec<Subject<'d>>,
     pub(crate) variables: Option<View<'d>>,
     pub(crate) nodes: Vec<NodeSection<'d>>,
+    /// Which words were looked for, and whether they are there.
+    mentioned: RefCell<BTreeMap<&'static str, bool>>,
 }
 
 impl<'d> Landscape<'d> {
@@ -92,7 +99,7 @@ impl<'d> Landscape<'d> {
     ) -> Self {
         let nodes = sections.nodes();
         let implementations = sections.implementations();
-        let users = users(&nodes, topology);
+        let mut users = users(&nodes, topology);
         let subjects = implementations
             .into_iter()
             .zip(inner)
@@ -107,37 +114,45 @@ impl<'d> Landscape<'d> {
                 health: section.view.get("health_check"),
                 machine: Machine::read(section.view, inner.as_ref()),
                 users: users
-                    .iter()
-                    .filter(|(definition, position, _)| {
-                        *definition == section.type_name && *position == section.position
-                    })
-                    .map(|(_, _, user)| user.clone())
-                    .collect(),
+                    .remove(&(section.type_name, section.position))
+                    .unwrap_or_default(),
             })
             .collect();
         Self {
             subjects,
             variables: sections.variables(),
             nodes,
+            mentioned: RefCell::default(),
         }
     }
 
     /// Says whether a text of any implementation has a word.
-    pub(crate) fn mentions(&self, word: &str) -> bool {
-        self.subjects
-            .iter()
-            .any(|subject| subject.machine.mentions(word))
+    pub(crate) fn mentions(&self, word: &'static str) -> bool {
+        let known = self.mentioned.borrow().get(word).copied();
+        known.unwrap_or_else(|| {
+            let found = self
+                .subjects
+                .iter()
+                .any(|subject| subject.machine.mentions(word));
+            self.mentioned.borrow_mut().insert(word, found);
+            found
+        })
     }
 }
 
-/// Returns the users of all implementations, by node type and position.
-fn users<'d>(
-    nodes: &[NodeSection<'d>],
-    topology: Option<&Topology>,
-) -> Vec<(String, usize, User<'d>)> {
+/// The users of implementations, by node type and position.
+type Users<'d, 't> = BTreeMap<(&'t str, usize), Vec<User<'d>>>;
+
+/// Returns the users of all implementations.
+fn users<'d, 't>(nodes: &[NodeSection<'d>], topology: Option<&'t Topology>) -> Users<'d, 't> {
+    let mut users = Users::new();
     let Some(topology) = topology else {
-        return Vec::new();
+        return users;
     };
+    let sections: BTreeMap<&str, &NodeSection<'d>> = nodes
+        .iter()
+        .map(|section| (section.name, section))
+        .collect();
     let mut needed = vec![false; topology.nodes().len()];
     for node in topology.nodes() {
         let waited = node.dependencies.iter().map(|dependency| dependency.on);
@@ -147,23 +162,22 @@ fn users<'d>(
             }
         }
     }
-    let mut users = Vec::new();
-    for (position, node) in topology.nodes().iter().enumerate() {
-        let Some(section) = nodes.iter().find(|section| section.name == node.name) else {
+    for (index, node) in topology.nodes().iter().enumerate() {
+        let definition = topology.definitions().get(node.definition as usize);
+        let (Some(section), Some(definition)) = (sections.get(node.name.as_str()), definition)
+        else {
             continue;
         };
         let user = User {
-            section: *section,
+            section: **section,
+            index,
             min: node.count.min,
             max: node.count.max,
-            is_needed: needed[position],
-        };
-        let definition = topology.definitions().get(node.definition as usize);
-        let Some(definition) = definition else {
-            continue;
+            is_needed: needed[index],
         };
         for candidate in &node.candidates {
-            users.push((definition.name.clone(), *candidate as usize, user.clone()));
+            let key = (definition.name.as_str(), *candidate as usize);
+            users.entry(key).or_default().push(user.clone());
         }
     }
     users

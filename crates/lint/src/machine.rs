@@ -15,6 +15,9 @@ const STEPS_MAX: usize = 20_000;
 /// and each is looked for in all the others.
 const FILES_MAX: usize = 1_000;
 
+/// Commands in front of one inside of `su -c` among which that `su` is looked for.
+const SCRIPT_NEIGHBOURS_MAX: usize = 64;
+
 /// How deep scripts that run scripts are followed.
 const CALLS_MAX: usize = 8;
 
@@ -66,6 +69,8 @@ pub(crate) struct Leaf<'d> {
 pub(crate) struct Step {
     pub(crate) script: usize,
     pub(crate) command: usize,
+    /// Whether it runs as root, as everything does at boot.
+    pub(crate) is_root: bool,
 }
 
 /// What an implementation puts onto its instances.
@@ -330,12 +335,12 @@ impl<'d> Machine<'d> {
             .collect();
         let mut steps = Vec::new();
         for root in roots {
-            self.follow(root, 0, &mut steps);
+            self.follow(root, 0, true, &mut steps);
         }
         self.steps = steps;
     }
 
-    fn follow(&self, script: usize, depth: usize, steps: &mut Vec<Step>) {
+    fn follow(&self, script: usize, depth: usize, is_root: bool, steps: &mut Vec<Step>) {
         if depth > CALLS_MAX {
             return;
         }
@@ -346,9 +351,14 @@ impl<'d> Machine<'d> {
             if found.place == Where::Remote {
                 continue;
             }
-            steps.push(Step { script, command });
+            let is_root = is_root && !is_as_user(&self.scripts[script].parsed.commands, command);
+            steps.push(Step {
+                script,
+                command,
+                is_root,
+            });
             for next in self.called_by(found) {
-                self.follow(next, depth + 1, steps);
+                self.follow(next, depth + 1, is_root, steps);
             }
         }
     }
@@ -408,6 +418,25 @@ impl<'d> Machine<'d> {
     pub(crate) fn does_something(&self) -> bool {
         !self.steps.is_empty() || !self.packages.is_empty()
     }
+}
+
+/// Says whether a command runs as an ordinary user: through `su` or `sudo -u`,
+/// its own or that of the command that it is inside of.
+fn is_as_user(commands: &[Command], position: usize) -> bool {
+    let own = &commands[position];
+    let switches = |command: &Command| {
+        let names_user = |word: &Word| matches!(word.text.as_str(), "-u" | "--user");
+        matches!(command.program(), "su" | "runuser")
+            || command.is_wrapped_in("sudo") && command.words.iter().any(names_user)
+    };
+    let outer = commands[..position]
+        .iter()
+        .rev()
+        .take(SCRIPT_NEIGHBOURS_MAX);
+    let encloses = |command: &&Command| {
+        command.range.start <= own.range.start && command.range.end >= own.range.end
+    };
+    switches(own) || own.place == Where::Inner && outer.filter(encloses).any(switches)
 }
 
 /// Returns the service that a command starts, without `.service`.

@@ -38,7 +38,16 @@ const OPENINGS: &[Opening] = &[
             "\"hosts\"",
             "dockerd",
             "docker_opts",
+            "\"tcp://",
         ],
+        unless: &["tlsverify"],
+        is_fatal: true,
+        message: "Docker's control port is open without TLS: whoever reaches it is root",
+        help: "listen on `fd://` only, or use `--tlsverify` on port 2376",
+    },
+    Opening {
+        all: &["dockerd", " 0.0.0.0:2375"],
+        any: &[],
         unless: &["tlsverify"],
         is_fatal: true,
         message: "Docker's control port is open without TLS: whoever reaches it is root",
@@ -279,7 +288,9 @@ fn check_text(machine: &Machine<'_>, text: &Text<'_>, report: &mut Report) {
 impl Opening {
     fn is_in(&self, line: &str, machine: &Machine<'_>) -> bool {
         let is_local = line.contains("127.0.0.1:2375") || line.contains("localhost:2375");
-        !is_local
+        // A client is not what opens the port.
+        let is_client = line.contains("docker -h ") || line.contains("docker_host");
+        !(is_local || is_client)
             && self.all.iter().all(|word| line.contains(word))
             && (self.any.is_empty()
                 || self.any.iter().any(|word| line.contains(word))

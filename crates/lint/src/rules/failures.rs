@@ -105,12 +105,13 @@ fn check_switch(script: &Script<'_>, position: usize, command: &Command, report:
     }
 }
 
-/// Looks for `… || true` and `… || echo`.
+/// Looks for `… || true`, `… || exit 0` and `… || echo`.
 fn check_chain(script: &Script<'_>, position: usize, command: &Command, report: &mut Report) {
     if command.before != Link::Or || command.place == Where::Substitution {
         return;
     }
-    let is_dropped = matches!(command.program(), "true" | ":");
+    let is_dropped = matches!(command.program(), "true" | ":")
+        || matches!(command.program(), "exit" | "return") && command.has_argument("0");
     let is_told = matches!(command.program(), "echo" | "printf" | "logger");
     // `|| echo … && exit 1` and `|| (echo …; exit 1)` do fail.
     let next = script.parsed.commands.get(position + 1);

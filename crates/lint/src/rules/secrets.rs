@@ -9,7 +9,7 @@ use zenekar_document::View;
 use crate::landscape::Landscape;
 use crate::machine::{Machine, Origin, Script};
 use crate::report::Report;
-use crate::shell::{Command, RedirectKind};
+use crate::shell::{Command, Link, RedirectKind};
 use crate::text::{Text, place_of};
 
 use super::{is_comment, is_placeholder, lines_of};
@@ -399,6 +399,7 @@ fn check_commands(machine: &Machine<'_>, report: &mut Report) {
                     check_pair(&word.text, script.text.span(word.range.clone()), report);
                 }
             }
+            check_passwd(script, position, command, report);
             for (key, value, user) in passwords_of(command) {
                 check_value(
                     &format!("of `{key}`"),
@@ -439,6 +440,29 @@ fn check_commands(machine: &Machine<'_>, report: &mut Report) {
                 }
             }
         }
+    }
+}
+
+/// Looks for a printed password that `passwd` reads.
+fn check_passwd(script: &Script<'_>, position: usize, command: &Command, report: &mut Report) {
+    let before = position.checked_sub(1);
+    let printed = before.and_then(|before| script.parsed.commands.get(before));
+    let Some(printed) = printed.filter(|before| is_print(before) && before.after == Link::Pipe)
+    else {
+        return;
+    };
+    if command.program() != "passwd" {
+        return;
+    }
+    if let (Some(word), Some(user)) = (printed.operands().next(), command.operands().last()) {
+        let value = word.text.split("\\n").next().unwrap_or("");
+        check_value(
+            &format!("of `{}`", user.text),
+            value,
+            Some(&user.text),
+            script.text.span(word.range.clone()),
+            report,
+        );
     }
 }
 
@@ -562,6 +586,19 @@ fn passwords_of(command: &Command) -> Vec<(&'static str, String, Option<String>)
                         text(at + 1).map(str::to_owned),
                     )
                 }));
+            }
+        }
+        "kubeadm" => {
+            for (at, word) in arguments.iter().enumerate() {
+                let next = (word.text == "--token").then(|| text(at + 1)).flatten();
+                let value = word.text.strip_prefix("--token=").or(next);
+                found.extend(value.map(|value| ("kubeadm", value.to_owned(), None)));
+            }
+        }
+        "jupyter" | "jupyter-lab" | "jupyter-notebook" => {
+            for word in arguments {
+                let value = word.text.split_once("assword=").map(|(_, value)| value);
+                found.extend(value.map(|value| ("Jupyter", value.to_owned(), None)));
             }
         }
         "docker" | "podman" => {

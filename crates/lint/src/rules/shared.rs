@@ -31,7 +31,8 @@ pub(super) fn check(landscape: &Landscape<'_>, report: &mut Report) {
             let Some(file) = edited_file(command) else {
                 continue;
             };
-            let is_remote = command.place == Where::Remote;
+            let is_copy = matches!(command.program(), "scp" | "rsync");
+            let is_remote = command.place == Where::Remote || is_copy;
             let is_shared = mounts.iter().any(|mount| {
                 file.strip_prefix(mount.as_str())
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -84,6 +85,14 @@ fn edited_file(command: &Command) -> Option<String> {
             })
             .then(|| command.operands().last().map(|word| word.text.clone()))
             .flatten(),
+        // A copy that goes to another machine.
+        "scp" | "rsync" => command
+            .operands()
+            .last()
+            .filter(|_| command.operands().count() > 1)
+            .and_then(|target| target.text.split_once(':'))
+            .map(|(_, path)| path.to_owned())
+            .filter(|path| !path.is_empty() && !path.ends_with('/') && !path.contains('$')),
         "tee" => command
             .arguments()
             .iter()

@@ -79,7 +79,7 @@ pub(super) fn check(landscape: &Landscape<'_>, topology: Option<&Topology>, repo
                 break;
             }
             rendered += 1;
-            largest = largest.max(size_of(&renderer, topology, user.section.name, subject));
+            largest = largest.max(size_of(&renderer, topology, user.index, subject));
         }
         if let Some(size) = largest {
             judge(subject, limit, size, report);
@@ -121,11 +121,10 @@ fn judge(subject: &Subject<'_>, limit: &Limit, size: usize, report: &mut Report)
 fn size_of(
     renderer: &OccopusRenderer,
     topology: &Topology,
-    name: &str,
+    position: usize,
     subject: &Subject<'_>,
 ) -> Option<usize> {
-    let position = topology.nodes().iter().position(|node| node.name == name)?;
-    let node = &topology.nodes()[position];
+    let node = topology.nodes().get(position)?;
     let candidate = node
         .candidates
         .iter()

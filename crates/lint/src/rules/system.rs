@@ -5,9 +5,9 @@ use zenekar_diagnostics::{Severity, Span};
 use zenekar_document::View;
 
 use crate::landscape::Landscape;
-use crate::machine::{Machine, is_service_file};
+use crate::machine::{Machine, Origin, is_service_file};
 use crate::report::Report;
-use crate::shell::Command;
+use crate::shell::{Command, Link};
 use crate::text::{Text, place_of};
 
 use super::{is_comment, lines_of};
@@ -29,6 +29,7 @@ pub(super) fn check(landscape: &Landscape<'_>, report: &mut Report) {
             check_lines(text, report);
         }
         check_services(machine, report);
+        check_daemons(machine, report);
     }
 }
 
@@ -193,6 +194,28 @@ fn check_services(machine: &Machine<'_>, report: &mut Report) {
                 Severity::Note,
                 file.path_span,
                 "this service runs as root",
+                report,
+            );
+        }
+    }
+}
+
+/// Looks for programs that the setup leaves running as root.
+fn check_daemons(machine: &Machine<'_>, report: &mut Report) {
+    for step in machine.steps.iter().filter(|step| step.is_root) {
+        let command = machine.command(*step);
+        let is_script = machine.scripts[step.script].origin != Origin::Container
+            && !matches!(machine.scripts[step.script].origin, Origin::Service(_));
+        let stays = command.after == Link::Background || command.is_wrapped_in("nohup");
+        let is_harmless = matches!(
+            command.program(),
+            "sleep" | "echo" | "wait" | "su" | "tail" | ""
+        ) || command.in_loop.is_some();
+        if is_script && stays && !is_harmless {
+            tell_rights(
+                Severity::Note,
+                machine.place(*step),
+                "this goes on running as root",
                 report,
             );
         }

@@ -137,11 +137,11 @@ pub(super) fn check(landscape: &Landscape<'_>, topology: Option<&Topology>, repo
 type Scope<'t> = (&'t str, [&'t Value; 2]);
 
 fn scopes<'t>(subject: &Subject<'_>, topology: &'t Topology) -> Vec<Scope<'t>> {
-    let is_user = |name: &str| subject.users.iter().any(|user| user.section.name == name);
-    topology
-        .nodes()
+    let nodes = subject
+        .users
         .iter()
-        .filter(|node| is_user(&node.name))
+        .filter_map(|user| topology.nodes().get(user.index));
+    nodes
         .map(|node| (node.name.as_str(), [&node.variables, topology.variables()]))
         .collect()
 }

@@ -190,10 +190,11 @@ impl<'t> Reader<'t, '_> {
                 (range, Where::Substitution)
             }));
         }
-        if let Some((position, place)) = command.script_argument() {
-            let word = &command.words[position];
-            let quote = usize::from(word.is_quoted);
-            inner.push((word.range.start + quote..word.range.end - quote, place));
+        if let Some((words, place)) = command.script_argument()
+            && let [first, .., last] | [first @ last] = &command.words[words]
+        {
+            let quote = usize::from(first.is_quoted && first.range == last.range);
+            inner.push((first.range.start + quote..last.range.end - quote, place));
         }
         inner
     }

@@ -1,5 +1,7 @@
 //! What a command runs, behind `sudo` and the like.
 
+use std::ops::Range;
+
 use super::{Command, RedirectKind, Where, Word};
 
 /// Programs that run another one, which follows their options.
@@ -12,6 +14,9 @@ const WRAPPERS: &[&str] = &[
 const WRAPPER_OPTIONS_WITH_VALUE: &[&str] = &[
     "-u", "-g", "-n", "-c", "-k", "-s", "--user", "--group", "--signal",
 ];
+
+/// Options of `ssh` whose value is a word of its own.
+const SSH_OPTIONS_WITH_VALUE: &str = "BbcDEeFIiJLlmOopQRSWw";
 
 /// Shells, which take a script as an argument.
 const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "zsh", "ksh"];
@@ -99,8 +104,8 @@ impl Command {
         words.join(" ")
     }
 
-    /// Finds the argument that is a script of its own, as in `sh -c '…'`.
-    pub(crate) fn script_argument(&self) -> Option<(usize, Where)> {
+    /// Finds the words that are a script of their own, as in `sh -c '…'`.
+    pub(crate) fn script_argument(&self) -> Option<(Range<usize>, Where)> {
         let program = self.program_position()?;
         let name = base_name(&self.words[program].text);
         let behind = program + 1;
@@ -112,16 +117,33 @@ impl Command {
                         && word.text.ends_with('c'))
             })?;
             let at = behind + flag + 1;
-            return (at < self.words.len()).then_some((at, Where::Inner));
+            return (at < self.words.len()).then_some((at..at + 1, Where::Inner));
         }
-        if matches!(name, "ssh" | "sshpass" | "pdsh") {
-            let last = self.words.len() - 1;
-            return (last > behind && self.words[last].is_quoted).then_some((last, Where::Remote));
+        if matches!(name, "ssh" | "sshpass") {
+            let ssh = self.words[program..]
+                .iter()
+                .position(|word| base_name(&word.text) == "ssh")?;
+            let first = self.behind_host(program + ssh + 1);
+            return (first < self.words.len()).then_some((first..self.words.len(), Where::Remote));
         }
         if name == "eval" {
-            return (behind < self.words.len()).then_some((behind, Where::Inner));
+            return (behind < self.words.len()).then_some((behind..behind + 1, Where::Inner));
         }
         None
+    }
+
+    /// Returns the position of the first word behind the host of `ssh`.
+    fn behind_host(&self, mut at: usize) -> usize {
+        while let Some(word) = self.words.get(at) {
+            let text = word.text.as_str();
+            if !text.starts_with('-') {
+                return at + 1;
+            }
+            let letter = text.strip_prefix('-').filter(|rest| rest.len() == 1);
+            let takes_value = letter.is_some_and(|letter| SSH_OPTIONS_WITH_VALUE.contains(letter));
+            at += 1 + usize::from(takes_value);
+        }
+        at
     }
 
     /// Returns the path of the script that the command runs, if it runs one.

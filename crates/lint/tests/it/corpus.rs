@@ -47,6 +47,18 @@ fn tutorials_are_looked_at() {
         println!("== {name}\n{}", findings.concise());
         for finding in &findings.list {
             *kinds.entry(finding.code.id).or_default() += 1;
+            let place = finding
+                .primary
+                .as_ref()
+                .expect("a finding has a place")
+                .span;
+            let source = findings.sources.text(place.file);
+            let part = source.get(place.start as usize..place.end as usize);
+            assert!(
+                part.is_some_and(|part| !part.trim().is_empty()),
+                "{finding:?}"
+            );
+            assert!(!finding.message.ends_with('.'), "{finding:?}");
         }
     }
     println!("{kinds:?}");

@@ -2,6 +2,7 @@
 
 mod case;
 mod corpus;
+mod hostile;
 mod policy;
 mod running;
 mod safety;

@@ -191,6 +191,19 @@ fn files_that_several_instances_edit() {
         .scaled(1, 3)
         .finds("ZK0709", &["echo $(hostname -I) >> /etc/slurm/nodes.conf"]);
     Case::script(remote).scaled(1, 1).is_free_of("ZK0709");
+    Case::script("ssh -i /k -o A=b master sudo sed -i s/a/b/ /etc/slurm.conf")
+        .scaled(1, 3)
+        .finds("ZK0709", &["sudo sed -i s/a/b/ /etc/slurm.conf"]);
+    Case::script("scp /tmp/own m:/etc/members")
+        .scaled(1, 3)
+        .finds("ZK0709", &["scp /tmp/own m:/etc/members"]);
+    for copy in [
+        "scp m:/etc/members /tmp/x",
+        "scp /tmp/own m:/results/$HOSTNAME",
+        "scp /tmp/own m:/results/",
+    ] {
+        Case::script(copy).scaled(1, 3).is_free_of("ZK0709");
+    }
     let mounted = "mount -t nfs {{getip('app')}}:/srv /mnt/shared\necho x >> /mnt/shared/members";
     Case::script(mounted)
         .scaled(2, 2)
@@ -297,6 +310,7 @@ fn failures_that_nobody_notices() {
     Case::script("systemctl start nginx || true").finds("ZK0717", &["true"]);
     Case::new("#cloud-config\nruncmd:\n- /opt/a && /opt/b && echo done || echo \"it failed\"\n")
         .finds("ZK0717", &["echo \"it failed\""]);
+    Case::script("make || exit 0").finds("ZK0717", &["exit 0"]);
     for lines in [
         "rm -f /x || true",
         "systemctl stop nginx || true",

@@ -27,6 +27,7 @@ fn control_ports_without_authentication() {
         "dockerd --tlsverify -H tcp://0.0.0.0:2376",
         "dockerd -H tcp://127.0.0.1:2375",
         "# dockerd -H tcp://0.0.0.0:2375",
+        "docker -H tcp://{{getip('app')}}:2375 ps",
         "redis-server --bind 0.0.0.0 --requirepass $PASSWORD",
         "mongod --bind_ip_all --auth",
         "jupyter lab --ip=0.0.0.0",
@@ -119,6 +120,9 @@ fn passwords_that_everybody_knows() {
     ] {
         Case::script(line).is_free_of("ZK0712");
     }
+    Case::script("kubeadm init --token abcdef.0123456789abcdef")
+        .finds("ZK0712", &["kubeadm init --token abcdef.0123456789abcdef"]);
+    Case::script("echo -e 'lpds\\nlpds' | passwd ubuntu").finds("ZK0712", &["'lpds\\nlpds'"]);
     Case::script("cat > /etc/x.ini <<EOF\npassword = changeme\nEOF").finds("ZK0712", &["changeme"]);
     Case::new("#cloud-config\nchpasswd:\n  list: |\n    root:toor\n    a:RANDOM\n")
         .finds("ZK0712", &["root:toor"]);
@@ -227,6 +231,8 @@ fn rights_that_nobody_needs() {
     ] {
         Case::script(line).is_free_of("ZK0719");
     }
+    Case::script("/opt/server &").finds("ZK0719", &["/opt/server"]);
+    Case::script("su - web -c '/opt/server &'\nsudo -u web nohup /opt/x").is_free_of("ZK0719");
     let unit = |user: &str| {
         Case::new(&format!(
             "#cloud-config\nwrite_files:\n- path: /etc/systemd/system/w.service\n  content: |\n    [Service]\n    {user}\n    ExecStart=/w\nruncmd:\n- systemctl start w\n"
