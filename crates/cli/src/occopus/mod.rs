@@ -33,7 +33,7 @@ use clap::error::ErrorKind;
 use zenekar_document::Entry;
 use zenekar_occopus::yaml_text;
 
-use crate::arguments::{ColorChoice, Format, Global};
+use crate::arguments::Global;
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -91,15 +91,22 @@ impl Tool {
     }
 }
 
+/// What the environment says of the options that Occopus's commands lack.
+#[derive(Debug, Parser)]
+struct Environment {
+    #[command(flatten)]
+    global: Global,
+}
+
 /// Carries out a command that was called by its own name.
 pub(crate) fn main(tool: Tool) -> Exit {
-    let global = Global {
-        allow_host_commands: std::env::var_os("ZENEKAR_ALLOW_HOST_COMMANDS")
-            .is_some_and(|value| !value.is_empty() && value != "0" && value != "false"),
-        output: Format::Human,
-        color: ColorChoice::Auto,
-        state_dir: std::env::var_os("ZENEKAR_STATE_DIR").map(Into::into),
-        verbose: 0,
+    let global = match Environment::try_parse_from([tool.name()]) {
+        Ok(environment) => environment.global,
+        Err(error) => {
+            // Nobody can be told if stderr is gone.
+            let _ = error.print();
+            return Exit::Usage;
+        }
     };
     let output = Output::new(&global);
     match carry_out(tool, std::env::args_os().skip(1), &global, output) {

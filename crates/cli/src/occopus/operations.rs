@@ -153,6 +153,9 @@ pub(crate) fn compile(bench: &Bench, description: Description<'_>) -> Result<Com
     let options = LoadOptions {
         definitions: Definitions::of(&bench.place).files_of(types.iter().map(String::as_str)),
         only_definitions: true,
+        // What comes as text comes over the network.
+        allow_host_commands: bench.place.allows_host_commands()
+            && matches!(description, Description::File(_)),
         ..LoadOptions::default()
     };
     let mut sources = SourceMap::default();

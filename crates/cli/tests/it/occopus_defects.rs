@@ -360,6 +360,12 @@ fn defect_11_cmd_runs_nothing_unless_it_is_allowed() {
     assert!(failed.stderr.contains("cmd"), "{}", failed.stderr);
     assert!(!tools.sandbox.path("owned").exists());
     assert!(tools.is_empty());
+    let mut command = tools.command("build", &["-i", "shop", "shop.yaml"]);
+    command
+        .env("ZENEKAR_ALLOW_HOST_COMMANDS", "true")
+        .env("PATH", "/usr/bin:/bin");
+    run(command).expect(0);
+    assert!(tools.sandbox.path("owned").exists());
 }
 
 #[test]
