@@ -27,7 +27,9 @@ const STRAIGHTENED_MAX: usize = 1_000;
 /// What was straightened so far in one file.
 #[derive(Default)]
 struct Straightening {
-    count: usize,
+    /// How many more parts may be straightened.
+    left: usize,
+    is_used: bool,
     /// The text before the last part was straightened, and the end of that part.
     before: Option<(String, usize)>,
     /// Set where it did not help: the mistake is another one.
@@ -44,11 +46,12 @@ impl Straightening {
             self.has_failed = true;
             return Some(before);
         }
-        if self.has_failed || self.count >= STRAIGHTENED_MAX {
+        if self.has_failed || self.left == 0 {
             return None;
         }
         let Straightened { text: flat, range } = straightened(text, info, at)?;
-        self.count += 1;
+        self.left -= 1;
+        self.is_used = true;
         self.before = Some((text.to_owned(), range.end));
         Some(flat)
     }
@@ -76,13 +79,18 @@ impl Loader<'_> {
         let mut found: Vec<Diagnostic> = Vec::new();
         let before = self.checkpoint();
         let passes = (REREAD_BYTES_MAX / original.len().max(1)).max(1);
-        let mut straight = Straightening::default();
-        for _ in 0..passes.min(RECOVERIES_MAX + STRAIGHTENED_MAX) {
+        let mut recoveries = passes.min(RECOVERIES_MAX);
+        let mut straight = Straightening {
+            left: passes.min(STRAIGHTENED_MAX),
+            ..Straightening::default()
+        };
+        // Every round takes from one of both budgets.
+        loop {
             let pass = Pass {
                 original: &original,
                 text: &text,
                 blanked: &blanked,
-                is_straightened: straight.count > 0,
+                is_straightened: straight.is_used,
                 source,
             };
             let error = match self.compose(pass) {
@@ -98,9 +106,10 @@ impl Loader<'_> {
                 text = Cow::Owned(straightened);
                 continue;
             }
-            if blanked.len() >= RECOVERIES_MAX {
+            if recoveries == 0 {
                 break;
             }
+            recoveries -= 1;
             let mistake = syntax::explain(&text, error.info(), at, self.file(source));
             let broken = broken_part(&text, &mistake, &blanked);
             // The same line again means that too little was blanked out.

@@ -27,6 +27,10 @@ const ESCAPES: [&str; 3] = ["\\x1", "\\u001", "\\U0000001"];
 /// How far back an open bracket is looked for; longer lists are written in block style.
 const LOOK_BACK_BYTES_MAX: usize = 8 << 10;
 
+/// How far the ends of brackets are looked for, all that are tried together:
+/// longer ones are written by programs, which indent them.
+const BRACKET_BYTES_MAX: usize = 1 << 20;
+
 /// A text in which one quoted text or bracket stands on a single line.
 pub(crate) struct Straightened {
     pub(crate) text: String,
@@ -123,13 +127,14 @@ fn is_document_marker(line: &[u8]) -> bool {
 fn bracket_range(text: &str, at: usize) -> Option<Range<usize>> {
     let from = text.ceil_char_boundary(at.saturating_sub(LOOK_BACK_BYTES_MAX));
     let mut start = from;
+    let mut budget = BRACKET_BYTES_MAX;
     while start < at {
         start += text[start..at].find(['[', '{'])?;
         if !starts_value(without_properties(&text[from..start])) {
             start += 1;
             continue;
         }
-        match bracket_length(&text[start..]) {
+        match bracket_length(&text[start..], &mut budget) {
             Some(length) if start + length > at => return Some(start..start + length),
             Some(length) => start += length,
             None => start += 1,
@@ -151,12 +156,15 @@ fn without_properties(before: &str) -> &str {
     }
 }
 
-/// Returns the length of the brackets at the start with all that is in them.
-fn bracket_length(text: &str) -> Option<usize> {
+/// Returns the length of the brackets at the start with all that is in them;
+/// none if they do not end within the budget.
+fn bracket_length(text: &str, budget: &mut usize) -> Option<usize> {
     let mut open: Vec<u8> = Vec::new();
     let mut at = 0;
     while at < text.len() {
-        match part_at(text, at)? {
+        let part = part_at(text, at)?;
+        *budget = budget.checked_sub(part.length())?;
+        match part {
             Part::Quoted(length) | Part::Comment(length) | Part::Gap(length) => at += length,
             Part::Byte(byte) => {
                 match byte {
@@ -182,6 +190,15 @@ enum Part {
     /// White space with at least one line break.
     Gap(usize),
     Byte(u8),
+}
+
+impl Part {
+    fn length(&self) -> usize {
+        match self {
+            Self::Quoted(length) | Self::Comment(length) | Self::Gap(length) => *length,
+            Self::Byte(_) => 1,
+        }
+    }
 }
 
 /// Returns the piece at a place; none where a quote is not closed.
@@ -352,9 +369,10 @@ mod tests {
         assert_eq!(flat("[one\n  two, 'x\ny']"), "[one two, 'x y']");
         assert_eq!(flat("[ # é\n1 ]"), "[      1 ]");
         assert_eq!(flat("{a:\n1}"), "{a: 1}");
-        assert_eq!(bracket_length("[a, {b: ']'}] x"), Some(13));
-        assert_eq!(bracket_length("[a, (b}]"), None);
-        assert_eq!(bracket_length("[it's, b]"), Some(9));
+        assert_eq!(bracket_length("[a, {b: ']'}] x", &mut 100), Some(13));
+        assert_eq!(bracket_length("[a, (b}]", &mut 100), None);
+        assert_eq!(bracket_length("[it's, b]", &mut 100), Some(9));
+        assert_eq!(bracket_length("[it's, b]", &mut 5), None);
     }
 
     #[test]
