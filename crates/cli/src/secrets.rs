@@ -171,8 +171,8 @@ fn mask_named_lines(text: &str) -> String {
                 .all(|byte| byte.is_ascii_alphanumeric() || b"_-.'\"".contains(&byte));
         let is_value = !value.is_empty() && !value.starts_with(['[', '{', '|', '>', '&', '*', '$']);
         if is_name && is_value && is_secret_name(name.trim_matches(['\'', '"'])) && value != MASK {
-            let start = line.len() - trimmed.len() + at + 1;
-            return format!("{} {MASK}", &line[..start]);
+            let value_at = line.len() - trimmed[at + 1..].trim_start().len();
+            return format!("{}{MASK}", &line[..value_at]);
         }
         line.to_owned()
     };
@@ -220,7 +220,7 @@ mod tests {
         ]));
         assert_eq!(
             secrets.mask("mysql -ps3cret! -P8080 --token 12345\npassword: other\nX_TOKEN=abc\n"),
-            "mysql -p*** -P8080 --token ***\npassword: ***\nX_TOKEN= ***\n"
+            "mysql -p*** -P8080 --token ***\npassword: ***\nX_TOKEN=***\n"
         );
         let key = "a -----BEGIN RSA PRIVATE KEY-----\\nMII\n-----END RSA PRIVATE KEY----- b";
         assert_eq!(

@@ -18,6 +18,7 @@ mod occopus_defects;
 mod occopus_service;
 mod occopus_tutorials;
 mod occopus_words;
+mod render;
 mod sandbox;
 mod stories;
 mod traces;
