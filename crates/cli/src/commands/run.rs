@@ -111,7 +111,7 @@ pub(crate) async fn run(
     } else {
         tell_outcome(&work, session.engine(), &outcome, &took, output);
         if outcome == Outcome::Converged {
-            tell_details(&work, session.engine(), host, output).await;
+            tell_details(work.id, session.engine(), host, output).await;
         }
     }
     let ended = end(&work, session.engine(), outcome, unanswered, &took);
@@ -192,11 +192,16 @@ const DETAILS_TOLD_MAX: usize = 10;
 
 /// Warns of instances on this machine that are ready and yet not as they
 /// should be: steps of their contextualisation failed, or their command ended.
-async fn tell_details(work: &Work<'_>, engine: &Engine, host: &Host, output: Output) {
+pub(crate) async fn tell_details(
+    id: &InfrastructureId,
+    engine: &Engine,
+    host: &Host,
+    output: Output,
+) {
     let Some(provider) = host.providers.get(LOCAL) else {
         return;
     };
-    let observed = provider.observe(work.id.clone(), ObserveScope::All).await;
+    let observed = provider.observe(id.clone(), ObserveScope::All).await;
     // What cannot be looked at now is shown by the next command that looks.
     let views = observed.unwrap_or_default();
     let details: Vec<(String, String)> = views

@@ -30,7 +30,7 @@ use super::report::Report;
 use super::texts::{self, DescriptionTexts};
 use super::turn;
 use crate::arguments::{RunArguments, SimArguments};
-use crate::commands::{down, scale::new_request};
+use crate::commands::{down, run, scale::new_request};
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::place::Place;
@@ -349,6 +349,9 @@ pub(crate) async fn build(
     let name = topology.name().to_owned();
     let ended = drive(&mut session, &host, vec![Input::Intent(topology)], audience).await;
     let report = Report::of(session.engine());
+    if let (Ok(()), Audience::Terminal(output)) = (&ended, audience) {
+        run::tell_details(id, session.engine(), &host, output).await;
+    }
     let is_refused = matches!(
         ended,
         Err(Stopped {

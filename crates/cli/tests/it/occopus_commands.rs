@@ -1,5 +1,7 @@
 //! Occopus's commands, called by their own names through links, as scripts do.
 
+#![expect(clippy::print_stderr, reason = "tests say why they are skipped")]
+
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -505,4 +507,28 @@ fn the_same_commands_are_there_without_links() {
         "{refused:?}"
     );
     sandbox.ok(&["occopus", "destroy", "-i", "shop"]);
+}
+
+#[test]
+fn what_did_not_work_inside_an_instance_is_told() {
+    let tools = Tools::with_shop();
+    let report = tools.sandbox.run(&["doctor", "--output", "json"]).json();
+    if report["isolation"].is_null() {
+        eprintln!("skipped: this machine cannot run instances: {report}");
+        return;
+    }
+    let nodes = NODES.replace("ping: False, ports: [80]", "ping: False");
+    let nodes = nodes.replace("connect {{getip(\"db\")}}", "exit 7");
+    tools.sandbox.write("nodes.yaml", &nodes);
+    tools.ok("import", &["nodes.yaml"]);
+    let mut command = tools.command("build", &["-i", "shop", "shop.yaml"]);
+    command.env("ZENEKAR_ON", "local");
+    let built = run(command);
+    tools.ok("destroy", &["-i", "shop"]);
+    let built = built.expect(0);
+    assert!(
+        built.stderr.contains("warning: `web/1`"),
+        "{}",
+        built.stderr
+    );
 }
