@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use zenekar_base::{Addresses, InstanceTag, ResourceId};
 use zenekar_engine::{
-    Adoption, Effect, Engine, ForeignInstance, Input, LostInstance, Notice, Refusal, ScalingChange,
-    Snapshot, Verdict,
+    Adoption, Effect, Engine, Entry, ForeignInstance, Input, LostInstance, Notice, Refusal,
+    ScalingChange, Snapshot, State, Verdict,
 };
 use zenekar_explore::World;
 use zenekar_model::{Node, Topology};
 use zenekar_simcloud::{Intervention, Plant, Settings};
 
-use crate::behaviour::{converge, kill, pass, scale, world};
+use crate::behaviour::{converge, kill, pass, scale, up, world};
 use crate::build::{changed, node, reading, topology};
 
 /// Puts a machine there that somebody else has made.
@@ -285,6 +285,48 @@ fn another_engine_goes_on_with_what_was_adopted() {
     let stored = serde_json::to_string(&Snapshot::from(state)).expect("it can be written");
     let read: Snapshot = serde_json::from_str(&stored).expect("it can be read");
     assert_eq!(read.restore(state.infrastructure.clone()), *state);
+}
+
+#[test]
+fn what_older_versions_wrote_is_read_and_they_read_what_was_not_adopted() {
+    let world = up(master_and_workers());
+    let state = world.engine.state();
+    let stored = serde_json::to_string(&Snapshot::from(state)).expect("it can be written");
+    for word in ["adopted", "taken_over"] {
+        assert!(
+            !stored.contains(word),
+            "older versions do not know `{word}`"
+        );
+    }
+    let read: Snapshot = serde_json::from_str(&stored).expect("it can be read");
+    assert_eq!(read.restore(state.infrastructure.clone()), *state);
+}
+
+#[test]
+fn an_adoption_is_read_from_the_journal_as_it_was_written() {
+    let world = adopted(master_and_workers(), &[1, 2]);
+    let entries = serde_json::to_string(&world.journal).expect("it can be written");
+    let read: Vec<Entry> = serde_json::from_str(&entries).expect("it can be read");
+    assert_eq!(read, world.journal);
+    let mut state = State::new(world.engine.state().infrastructure.clone());
+    for entry in &read {
+        state.apply(entry);
+    }
+    assert_eq!(state, *world.engine.state());
+}
+
+#[test]
+fn a_resource_without_a_tag_that_nobody_asked_for_is_no_orphan() {
+    let mut world = adopted(vec![node("worker", 1, 3)], &[2]);
+    let state = world.engine.state();
+    let instance = state.find_instance("worker/2").expect("adopted");
+    // Looks that are on their way still show it when it is nobody's any more.
+    world.tell(scale("less", ScalingChange::Remove { instance }));
+    converge(&mut world);
+    pass(&mut world, 300);
+    let mut kinds = world.journal.iter().map(|entry| entry.record.kind());
+    assert!(kinds.all(|kind| kind != "orphan-found"));
+    assert_eq!(alive(&world), resources(&["not-ours", "i-worker-1"]));
 }
 
 #[test]
