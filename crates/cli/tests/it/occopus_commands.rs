@@ -1,7 +1,5 @@
 //! Occopus's commands, called by their own names through links, as scripts do.
 
-#![expect(clippy::print_stderr, reason = "tests say why they are skipped")]
-
 use std::fs;
 use std::process::{Command, Stdio};
 

@@ -2,8 +2,6 @@
 //! are those of the table "Defects" in `docs/occopus-migration.md`; those of
 //! the REST service are tested with it.
 
-#![expect(clippy::print_stderr, reason = "tests say why they are skipped")]
-
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};

@@ -1,7 +1,5 @@
 //! Public tutorials of Occopus through its own commands.
 
-#![expect(clippy::print_stderr, reason = "tests say why they are skipped")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
