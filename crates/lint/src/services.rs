@@ -474,3 +474,15 @@ fn is_client(command: &Command) -> bool {
         _ => command.has_argument("--version") || command.has_argument("-v"),
     }
 }
+
+/// Returns the service of a package.
+pub(crate) fn of_package(package: &str) -> Option<&'static Service> {
+    SERVICES.iter().find(|service| service.is_package(package))
+}
+
+/// Says whether YARN's resource manager is started on a machine.
+pub(crate) fn starts_yarn(machine: &Machine<'_>) -> bool {
+    SERVICES
+        .iter()
+        .any(|service| service.ports == [8088] && service.is_started_on(machine))
+}

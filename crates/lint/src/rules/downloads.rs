@@ -5,10 +5,12 @@ use zenekar_diagnostics::{Diagnostic, Severity, Span};
 use zenekar_document::View;
 
 use crate::landscape::{Landscape, Subject};
-use crate::machine::{Machine, Script};
+use crate::machine::{Machine, Script, has_ending};
 use crate::report::Report;
 use crate::shell::{Command, Link, Where, base_name};
 use crate::text::Text;
+
+use super::lines_of;
 
 /// Places that one finding lists besides its own.
 const LISTED_MAX: usize = 8;
@@ -44,6 +46,7 @@ pub(super) fn check(landscape: &Landscape<'_>, report: &mut Report) {
         check_pipes(&subject.machine, report);
         check_sums(&subject.machine, report);
         check_packages(&subject.machine, report);
+        check_compositions(&subject.machine, report);
         check_sections(subject, report);
     }
 }
@@ -239,10 +242,11 @@ fn moving_part(address: &str) -> Option<&str> {
         let is_moving = matches!(
             part,
             "master" | "main" | "devel" | "develop" | "latest" | "HEAD" | "trunk" | "nightly"
-        ) || part
-            .strip_suffix(".tar.gz")
-            .or_else(|| part.strip_suffix(".zip"))
-            .is_some_and(|stem| stem.ends_with("latest") || matches!(stem, "master" | "main"));
+        ) || part.split(['-', '_', '.']).any(|word| word == "latest")
+            || part
+                .strip_suffix(".tar.gz")
+                .or_else(|| part.strip_suffix(".zip"))
+                .is_some_and(|stem| matches!(stem, "master" | "main"));
         if is_moving {
             return Some(part);
         }
@@ -343,11 +347,13 @@ fn check_packages(machine: &Machine<'_>, report: &mut Report) {
     for (script, command) in machine.commands() {
         let is_pip =
             matches!(command.program(), "pip" | "pip2" | "pip3") && command.has_argument("install");
+        let is_conda =
+            matches!(command.program(), "conda" | "mamba") && command.has_argument("install");
         let is_npm = command.program() == "npm" && command.has_argument("install");
         let by_file = ["-r", "--requirement", "-e", "--editable", "-c"]
             .iter()
             .any(|option| command.has_argument(option));
-        if !(is_pip || is_npm) || by_file {
+        if !(is_pip || is_npm || is_conda) || by_file {
             continue;
         }
         let unpinned: Vec<&str> = command
@@ -434,5 +440,32 @@ fn check_address(view: Option<View<'_>>, report: &mut Report) {
             format!("`{part}` is another thing tomorrow"),
             "name a version or a commit",
         );
+    }
+}
+
+/// Looks at the images that files for Docker's composer name.
+fn check_compositions(machine: &Machine<'_>, report: &mut Report) {
+    for file in &machine.files {
+        let name = base_name(file.path);
+        if !name.contains("compose") || !(has_ending(name, "yml") || has_ending(name, "yaml")) {
+            continue;
+        }
+        for (offset, line) in lines_of(file.content.content) {
+            let trimmed = line.trim();
+            let Some(image) = trimmed.strip_prefix("image:") else {
+                continue;
+            };
+            let image = image.trim().trim_matches(['"', '\'']);
+            if !image.is_empty() && is_moving_image(image) {
+                let start = offset + (line.len() - line.trim_start().len());
+                report.say(
+                    Severity::Note,
+                    &codes::UNPINNED_DOWNLOAD,
+                    file.content.span(start..start + trimmed.len()),
+                    format!("the image `{image}` is another one tomorrow"),
+                    "name a version, or better a digest",
+                );
+            }
+        }
     }
 }

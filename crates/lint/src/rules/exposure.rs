@@ -6,6 +6,7 @@ use zenekar_diagnostics::codes::lint as codes;
 use crate::landscape::Landscape;
 use crate::machine::Machine;
 use crate::report::Report;
+use crate::shell::base_name;
 use crate::text::Text;
 
 use super::{is_comment, lines_of};
@@ -237,6 +238,7 @@ pub(super) fn check(landscape: &Landscape<'_>, report: &mut Report) {
             check_text(machine, &leaf.text, report);
         }
         check_consul(machine, report);
+        check_published(machine, report);
     }
 }
 
@@ -311,11 +313,14 @@ fn is_open_notebook(line: &str) -> bool {
             .trim_start_matches('=')
             .trim_start();
         let value = value.strip_prefix('u').unwrap_or(value);
+        let behind = line[at + setting.len()..].strip_prefix('=');
+        let is_bare = line[..at].ends_with("--")
+            && behind.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\\']));
         let is_password = setting.contains("password");
         let is_empty =
             value.starts_with("''") || value.starts_with("\"\"") || value.starts_with("\\\"\\\"");
         // An empty password alone leaves the token, which is made by itself.
-        is_empty && !is_password
+        (is_empty || is_bare) && !is_password
     })
 }
 
@@ -353,6 +358,50 @@ fn check_consul(machine: &Machine<'_>, report: &mut Report) {
                 script.text.span(word.range.clone()),
                 "Consul's API is open to the network without access rules",
                 "leave `-client` at `127.0.0.1`, or set up access rules",
+            );
+        }
+    }
+}
+
+/// Stores that take orders from everybody unless they are given a password:
+/// the image, and words of which one sets a password.
+const OPEN_STORES: &[(&str, &[&str])] = &[
+    ("redis", &["requirepass", "aclfile"]),
+    ("mongo", &["MONGO_INITDB_ROOT_PASSWORD", "--auth"]),
+    ("etcd", &["client-cert-auth"]),
+];
+
+/// Looks for containers of stores whose port is published without a password.
+fn check_published(machine: &Machine<'_>, report: &mut Report) {
+    for (script, command) in machine.commands() {
+        if !matches!(command.program(), "docker" | "podman") || !command.has_argument("run") {
+            continue;
+        }
+        let arguments = command.arguments();
+        let is_published = arguments.iter().enumerate().any(|(at, word)| {
+            let port = match word.text.as_str() {
+                "-p" | "--publish" => arguments.get(at + 1).map(|next| next.text.as_str()),
+                other => other.strip_prefix("--publish="),
+            };
+            port.is_some_and(|port| {
+                !port.starts_with("127.0.0.1:") && !port.starts_with("localhost:")
+            })
+        }) || command.has_argument("--net=host")
+            || command.has_argument("--network=host");
+        let line = command.line();
+        let store = OPEN_STORES.iter().find(|(image, guards)| {
+            let is_image = |word: &crate::shell::Word| {
+                base_name(&word.text).split([':', '@']).next() == Some(*image)
+            };
+            command.operands().any(is_image) && !guards.iter().any(|guard| line.contains(guard))
+        });
+        if let Some((image, _)) = store.filter(|_| is_published) {
+            report.say(
+                Severity::Error,
+                &codes::OPEN_CONTROL_PORT,
+                script.place(command),
+                format!("the port of `{image}` is published without a password"),
+                PASSWORD_HELP,
             );
         }
     }

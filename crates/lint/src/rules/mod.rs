@@ -1,5 +1,6 @@
 //! The rules, by what they look at.
 
+mod arguments;
 mod console;
 mod downloads;
 mod exposure;

@@ -6,7 +6,7 @@ use zenekar_diagnostics::codes::lint as codes;
 use crate::landscape::{Landscape, User};
 use crate::machine::{Machine, Script, has_ending};
 use crate::report::Report;
-use crate::shell::{Command, Where};
+use crate::shell::{Command, RedirectKind, Where};
 
 /// File systems that several machines share.
 const SHARED_TYPES: &[&str] = &[
@@ -74,7 +74,7 @@ fn edited_file(command: &Command) -> Option<String> {
     let appended = command
         .redirects
         .iter()
-        .find(|redirect| redirect.kind == crate::shell::RedirectKind::Append)
+        .find(|redirect| matches!(redirect.kind, RedirectKind::Append | RedirectKind::Write))
         .map(|redirect| redirect.target.text.clone());
     let by_program = match command.program() {
         "sed" | "perl" => command
@@ -109,7 +109,7 @@ fn edited_file(command: &Command) -> Option<String> {
 /// Returns the folders at which shared file systems are mounted.
 fn shared_mounts(machine: &Machine<'_>) -> Vec<String> {
     let mut mounts = Vec::new();
-    for (_, command) in machine.commands() {
+    for (script, command) in machine.commands() {
         if command.program() == "mount" {
             let operands: Vec<&str> = command.operands().map(|word| word.text.as_str()).collect();
             let is_typed = command
@@ -126,8 +126,11 @@ fn shared_mounts(machine: &Machine<'_>) -> Vec<String> {
         }
         // `echo "host:/export /mnt nfs defaults 0 0" >> /etc/fstab`.
         if command.written().any(|file| file.text == "/etc/fstab") {
-            for word in command.arguments() {
-                let fields: Vec<&str> = word.text.split_whitespace().collect();
+            let printed = command.arguments().iter().map(|word| word.text.as_str());
+            let document = command.document.clone();
+            let document = document.and_then(|range| script.text.content.get(range));
+            for line in printed.chain(document.into_iter().flat_map(str::lines)) {
+                let fields: Vec<&str> = line.split_whitespace().collect();
                 if let [_, folder, kind, ..] = fields[..]
                     && SHARED_TYPES.contains(&kind)
                 {

@@ -20,7 +20,13 @@ pub(super) fn check(landscape: &Landscape<'_>, report: &mut Report) {
             check_file(&subject.machine, position, file, report);
         }
         check_ports(subject, report);
-        check_yarn(landscape, subject, report);
+        check_packages(&subject.machine, report);
+    }
+    let starts_yarn = |subject: &Subject<'_>| services::starts_yarn(&subject.machine);
+    if landscape.mentions("namenode") && !landscape.subjects.iter().any(starts_yarn) {
+        for subject in &landscape.subjects {
+            check_yarn(subject, report);
+        }
     }
 }
 
@@ -213,13 +219,7 @@ fn may_open_anything(machine: &Machine<'_>, command: &Command) -> bool {
 }
 
 /// Looks for `MapReduce` jobs without anything that could run them.
-fn check_yarn(landscape: &Landscape<'_>, subject: &Subject<'_>, report: &mut Report) {
-    let is_started = ["resourcemanager", "start-yarn.sh", "start-all.sh"]
-        .iter()
-        .any(|word| landscape.mentions(word));
-    if is_started || !landscape.mentions("namenode") {
-        return;
-    }
+fn check_yarn(subject: &Subject<'_>, report: &mut Report) {
     let evidence = [
         "org.apache.hadoop.mapreduce",
         "yarn-site.xml",
@@ -235,6 +235,32 @@ fn check_yarn(landscape: &Landscape<'_>, subject: &Subject<'_>, report: &mut Rep
                 .help("start the resource manager and the node managers; jobs run inside the client otherwise");
             report.add(diagnostic);
             return;
+        }
+    }
+}
+
+/// Looks for services of packages that do not start with them.
+fn check_packages(machine: &Machine<'_>, report: &mut Report) {
+    for (script, command) in machine.commands() {
+        // Packages of Debian and its kind start their services.
+        if !matches!(command.program(), "yum" | "dnf" | "zypper") {
+            continue;
+        }
+        for word in services::installed_by(command) {
+            let Some(service) = services::of_package(&word.text) else {
+                continue;
+            };
+            let is_started = machine
+                .commands()
+                .any(|(_, other)| other.range != command.range && service.is_started_by(other));
+            if !is_started {
+                report.warn(
+                    &codes::NEVER_STARTED,
+                    script.text.span(word.range.clone()),
+                    format!("nothing starts {}, which this installs", service.name),
+                    "add `systemctl enable --now` for it",
+                );
+            }
         }
     }
 }

@@ -7,3 +7,4 @@ mod policy;
 mod running;
 mod safety;
 mod support;
+mod variants;

@@ -114,6 +114,16 @@ fn components_that_nothing_starts() {
     ] {
         file("/opt/forgotten.sh", run).is_free_of("ZK0704");
     }
+    Case::script("yum install -y httpd").finds("ZK0704", &["httpd"]);
+    Case::script("yum install -y httpd\nsystemctl enable --now httpd").is_free_of("ZK0704");
+    Case::script("apt-get install -y apache2").is_free_of("ZK0704");
+    let yarn = |start: &str| {
+        Case::new(&format!(
+            "#cloud-config\nwrite_files:\n- path: /opt/yarn-site.xml\n  content: |\n    <name>yarn.resourcemanager.hostname</name>\nruncmd:\n- hdfs --daemon start namenode\n- {start}\n"
+        ))
+    };
+    yarn("echo done").finds("ZK0704", &["/opt/yarn-site.xml"]);
+    yarn("yarn --daemon start resourcemanager").is_free_of("ZK0704");
     file("/etc/cron.hourly/clean.sh", "echo hello").is_free_of("ZK0704");
     Case::new("#cloud-config\nwrite_files:\n- path: /opt/slaves.ctmpl\n  content: x\nruncmd:\n- consul-template -template /opt/hosts.ctmpl:/etc/hosts\n")
         .finds("ZK0704", &["/opt/slaves.ctmpl"]);
@@ -197,6 +207,11 @@ fn files_that_several_instances_edit() {
     Case::script("scp /tmp/own m:/etc/members")
         .scaled(1, 3)
         .finds("ZK0709", &["scp /tmp/own m:/etc/members"]);
+    let table =
+        "cat >> /etc/fstab <<EOF\nm:/srv /srv nfs defaults 0 0\nEOF\nsed -i s/a/b/ /srv/conf";
+    Case::script(table)
+        .scaled(1, 3)
+        .finds("ZK0709", &["sed -i s/a/b/ /srv/conf"]);
     for copy in [
         "scp m:/etc/members /tmp/x",
         "scp /tmp/own m:/results/$HOSTNAME",

@@ -22,6 +22,12 @@ fn control_ports_without_authentication() {
         assert_eq!(places.len(), 1, "{line}");
         assert_eq!((places[0].0, places[0].2.as_str()), (severity, line));
     }
+    Case::script("docker run -d -p 6379:6379 redis:7")
+        .finds("ZK0705", &["docker run -d -p 6379:6379 redis:7"]);
+    Case::script("jupyter lab --NotebookApp.token= --no-browser")
+        .finds("ZK0705", &["jupyter lab --NotebookApp.token= --no-browser"]);
+    Case::script("docker run -d -p 127.0.0.1:6379:6379 redis:7\ndocker run -p 80:80 nginx:1")
+        .is_free_of("ZK0705");
     Case::script("consul agent -client=0.0.0.0").finds("ZK0705", &["-client=0.0.0.0"]);
     for line in [
         "dockerd --tlsverify -H tcp://0.0.0.0:2376",
@@ -179,6 +185,11 @@ fn downloads_that_are_not_fixed() {
             "https://e.org/tool-1.2.tar.gz",
         ),
         ("pip install flask", "pip install flask"),
+        ("conda install -y dask", "conda install -y dask"),
+        (
+            "wget https://e.org/Tool3-latest-Linux.sh",
+            "https://e.org/Tool3-latest-Linux.sh",
+        ),
         ("docker run -d --name x -p 80:80 nginx", "nginx"),
         (
             "git clone https://github.com/a/b",
@@ -200,6 +211,21 @@ fn downloads_that_are_not_fixed() {
     ] {
         Case::script(line).is_free_of("ZK0714");
     }
+}
+
+#[test]
+fn images_that_files_name() {
+    let with = |image: &str| {
+        Case::new(&format!(
+            "#cloud-config\nwrite_files:\n- path: /opt/docker-compose.yml\n  content: |\n    services:\n      a:\n        image: {image}\nruncmd: [cd /opt && docker-compose up -d]\n"
+        ))
+    };
+    with("nginx").finds("ZK0714", &["image: nginx"]);
+    with("e.org:5000/x:latest").finds("ZK0714", &["image: e.org:5000/x:latest"]);
+    with("nginx:1.25").is_free_of("ZK0714");
+    with("'{{variables.image}}'")
+        .variables("  image: nginx:1.25\n")
+        .is_free_of("ZK0714");
 }
 
 #[test]
