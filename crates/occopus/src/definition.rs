@@ -10,6 +10,7 @@ use crate::checker::{Checker, list_of, value_of, with_article};
 use crate::description::DEFINITION_PREFIX;
 use crate::equality::equal;
 use crate::health;
+use crate::oddities;
 use crate::render::{has_form, yaml_text};
 use crate::schema::{
     self, CONFIG_MANAGERS, CONTEXTUALISATIONS, RESOURCES, SECTIONS, Schema, Shape,
@@ -278,6 +279,7 @@ fn read_section(
         report_without_effect(schema.ignored, member, checker);
     }
     check_description(schema, view, checker);
+    oddities::report(schema.name, view, checker);
     Some(schema)
 }
 

@@ -27,6 +27,7 @@ mod find;
 mod health;
 mod load;
 mod names;
+mod oddities;
 mod options;
 mod rehearsal;
 mod render;

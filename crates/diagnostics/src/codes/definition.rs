@@ -130,7 +130,9 @@ pub static NOT_A_TRUTH_VALUE: Code = Code {
     title: "word for a truth value",
     explanation: "`true` and `false` are the only truth values; `yes`, `no`, `on`, `off` and anything in \
         quotes is text. Occopus takes every text that is not empty for true, `no` too, and Zenekar \
-        does the same so that files keep their meaning. Write `true` or `false`.",
+        does the same so that files keep their meaning. Write `true` or `false`. Some keys of clouds are \
+        stranger still: `floating_ip` of `nova` asks for an address with any value, and \
+        `public_ip_needed` of `azure_vm` with nothing but `true`.",
 };
 
 /// Section that is not carried out.
