@@ -3,7 +3,7 @@
 use zenekar_diagnostics::codes::lint as codes;
 
 use crate::landscape::Landscape;
-use crate::machine::{Origin, Script};
+use crate::machine::{Machine, Origin, Script};
 use crate::report::Report;
 use crate::shell::{Command, Link, Loop, Where};
 
@@ -60,7 +60,7 @@ pub(super) fn check(landscape: &Landscape<'_>, report: &mut Report) {
     for subject in &landscape.subjects {
         for script in &subject.machine.scripts {
             for (position, command) in script.parsed.commands.iter().enumerate() {
-                check_switch(script, position, command, report);
+                check_switch((&subject.machine, script), position, command, report);
                 check_chain(script, position, command, report);
             }
             for (index, found) in script.parsed.loops.iter().enumerate() {
@@ -71,26 +71,29 @@ pub(super) fn check(landscape: &Landscape<'_>, report: &mut Report) {
 }
 
 /// Looks for `set +e`.
-fn check_switch(script: &Script<'_>, position: usize, command: &Command, report: &mut Report) {
-    let is_switched_off = command.program() == "set"
-        && command.arguments().iter().any(|word| {
-            word.text.starts_with('+')
-                && word.text.contains('e')
-                && word.text.len() <= 4
-                && !word.text.contains('o')
-        });
-    if !is_switched_off {
+fn check_switch(
+    (machine, script): (&Machine<'_>, &Script<'_>),
+    position: usize,
+    command: &Command,
+    report: &mut Report,
+) {
+    if !switches(command, '+') {
         return;
     }
-    let behind = &script.parsed.commands[position + 1..];
+    // The commands of `runcmd` become one script.
+    let others = machine
+        .scripts
+        .iter()
+        .skip_while(|other| !std::ptr::eq(*other, script))
+        .skip(1)
+        .filter(|other| script.origin == Origin::Boot && other.origin == Origin::Boot)
+        .flat_map(|other| &other.parsed.commands);
+    let behind: Vec<&Command> = script.parsed.commands[position + 1..]
+        .iter()
+        .chain(others)
+        .collect();
     // Switched off for one command and on again, mostly to look at its result.
-    let is_short = behind.iter().take(4).any(|next| {
-        next.program() == "set"
-            && next
-                .arguments()
-                .iter()
-                .any(|word| word.text.starts_with('-') && word.text.contains('e'))
-    });
+    let is_short = behind.iter().take(4).any(|next| switches(next, '-'));
     if !is_short
         && behind
             .iter()
@@ -103,6 +106,18 @@ fn check_switch(script: &Script<'_>, position: usize, command: &Command, report:
             "leave `set -e` on, and handle the commands that may fail one by one",
         );
     }
+}
+
+/// Says whether a command is `set -e`, or `set +e`, in one of its forms.
+fn switches(command: &Command, sign: char) -> bool {
+    let words = command.arguments();
+    command.program() == "set"
+        && words.iter().enumerate().any(|(at, word)| {
+            let letters = word.text.strip_prefix(sign).unwrap_or("");
+            let is_long =
+                letters == "o" && words.get(at + 1).is_some_and(|next| next.text == "errexit");
+            is_long || letters.contains('e')
+        })
 }
 
 /// Looks for `… || true`, `… || exit 0` and `… || echo`.

@@ -225,7 +225,16 @@ pub(super) fn is_password_key(key: &str) -> bool {
                 | "lock"
         )
     });
-    is_meant && !is_other
+    // `key` alone is mostly the name of a pair of keys.
+    let is_key = words.len() > 1 && words.last() == Some(&"key");
+    let is_secret_key = words.iter().any(|word| {
+        matches!(
+            *word,
+            "api" | "access" | "munge" | "encryption" | "gossip" | "shared"
+        )
+    });
+    let is_token = words.last() == Some(&"token");
+    (is_meant || is_key && is_secret_key || is_token) && !is_other
 }
 
 /// Returns a name in the quotes of messages.

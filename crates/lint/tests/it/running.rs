@@ -325,6 +325,10 @@ fn failures_that_nobody_notices() {
     Case::script("systemctl start nginx || true").finds("ZK0717", &["true"]);
     Case::new("#cloud-config\nruncmd:\n- /opt/a && /opt/b && echo done || echo \"it failed\"\n")
         .finds("ZK0717", &["echo \"it failed\""]);
+    Case::script("set +euo pipefail\nmake").finds("ZK0717", &["set +euo pipefail"]);
+    Case::new("#cloud-config\nruncmd:\n- set +e\n- make\n").finds("ZK0717", &["set +e"]);
+    Case::new("#cloud-config\nruncmd:\n- make\n- set +e\n").is_free_of("ZK0717");
+    Case::script("set +x\nmake").is_free_of("ZK0717");
     Case::script("make || exit 0").finds("ZK0717", &["exit 0"]);
     for lines in [
         "rm -f /x || true",

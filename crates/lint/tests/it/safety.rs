@@ -94,6 +94,12 @@ fn passwords_that_everybody_knows() {
             .is_free_of("ZK0712");
     }
     plain()
+        .variables("  munge_key: abcdefgh\n")
+        .finds("ZK0712", &["abcdefgh"]);
+    plain()
+        .variables("  key_name: me\n  public_key: ssh-rsa AAAA\n  token_url: https://e.org\n")
+        .is_free_of("ZK0712");
+    plain()
         .variables("  password_file: /etc/secret\n  passenger: mary\n  compass: north\n")
         .is_free_of("ZK0712");
     for (line, place) in [
