@@ -203,5 +203,8 @@ pub(crate) fn bench(
 /// Writes a node definition as a file of its own, with the anchors that it has.
 fn definition_text(entry: Entry<'_>) -> String {
     let key = serde_json::Value::from(entry.key.text());
-    format!("{key}:\n{}", yaml_text(entry.value))
+    let text = yaml_text(entry.value);
+    // A list in lines may stand at the margin below its key; nothing else may.
+    let space = if text.starts_with("- ") { '\n' } else { ' ' };
+    format!("{key}:{space}{text}")
 }

@@ -101,8 +101,10 @@ pub(crate) fn import(bench: &Bench, path: &Path) -> Result<Imported, Failure> {
     if let Some(root) = root {
         let definitions: Vec<(String, String)> = root
             .entries()
-            .zip(&file.types)
-            .map(|(entry, name)| (name.clone(), super::definition_text(entry)))
+            .filter_map(|entry| {
+                let (_, name) = entry.key.text().split_once(':')?;
+                Some((name.to_owned(), super::definition_text(entry)))
+            })
             .collect();
         Definitions::of(&bench.place).put(&definitions)?;
     }

@@ -274,6 +274,20 @@ fn what_was_imported_counts_and_not_the_file() {
 }
 
 #[test]
+fn types_may_have_any_name() {
+    let tools = Tools::new();
+    let nodes = "'node_def:a:b/../c é': [{resource: {type: sim}, health_check: {ping: False}}]\n";
+    tools.sandbox.write("nodes.yaml", nodes);
+    let imported = tools.ok("import", &["nodes.yaml"]);
+    let words = "Successfully imported nodes: a:b/../c é\n";
+    assert_eq!(imported.stdout, words);
+    let file = "infra_name: one\nuser_id: me\nnodes: [{name: db, type: 'a:b/../c é'}]\n";
+    tools.sandbox.write("one.yaml", file);
+    tools.build("one.yaml", "one");
+    assert_eq!(tools.sandbox.machines(), ["db/1"]);
+}
+
+#[test]
 fn imports_resolve_what_they_include() {
     let tools = Tools::new();
     let nodes = "\
