@@ -1,4 +1,4 @@
-//! The Python library whose output the tests compare with their own.
+//! The Python libraries whose output the tests compare with their own.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-/// The version of the YAML library that Occopus 1.10 runs with.
-const PACKAGE: &str = "ruamel.yaml==0.17.21";
+/// The versions of the YAML library and the template engine that Occopus 1.10 runs with.
+const PACKAGES: [&str; 3] = ["ruamel.yaml==0.17.21", "Jinja2==3.1.4", "MarkupSafe==3.0.2"];
 
 /// The variable that tells the tests where the library is.
 pub(crate) const PATH_VARIABLE: &str = "ZENEKAR_TEST_PYTHON_PATH";
 
-/// Returns the folder with the library; installs it there, and nowhere else,
-/// if it is missing.
+/// Returns the folder with the libraries; installs them there, and nowhere
+/// else, if they are missing.
 pub(crate) fn prepare(root: &Path) -> Result<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR");
     let target = target.map_or_else(|| root.join("target"), PathBuf::from);
@@ -21,7 +21,7 @@ pub(crate) fn prepare(root: &Path) -> Result<PathBuf> {
     if is_there(&folder) {
         return Ok(folder);
     }
-    crate::say(&format!("--- python: pip install {PACKAGE}"));
+    crate::say(&format!("--- python: pip install {}", PACKAGES.join(" ")));
     let mut install = Command::new("python3");
     install
         .args([
@@ -32,16 +32,14 @@ pub(crate) fn prepare(root: &Path) -> Result<PathBuf> {
             "--no-deps",
             "--disable-pip-version-check",
         ])
-        .args([
-            OsString::from("--target"),
-            folder.clone().into(),
-            PACKAGE.into(),
-        ])
+        .args([OsString::from("--target"), folder.clone().into()])
+        .args(PACKAGES)
         .stdin(Stdio::null());
     let status = install.status().context("cannot run `python3 -m pip`")?;
     anyhow::ensure!(
         status.success() && is_there(&folder),
-        "cannot install `{PACKAGE}` into `{}`",
+        "cannot install {} into `{}`",
+        PACKAGES.join(", "),
         folder.display()
     );
     Ok(folder)
@@ -49,7 +47,7 @@ pub(crate) fn prepare(root: &Path) -> Result<PathBuf> {
 
 fn is_there(folder: &Path) -> bool {
     let status = Command::new("python3")
-        .args(["-c", "import ruamel.yaml"])
+        .args(["-c", "import ruamel.yaml, jinja2"])
         .env("PYTHONPATH", folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -41,12 +41,16 @@ const REQUIREMENTS: &[Requirement] = &[
     Requirement {
         probe: &["python3", "-m", "pip", "--version"],
         package: "python3-pip",
-        reason: "gets the YAML library that ours is compared with",
+        reason: "gets the YAML and template libraries that ours are compared with",
     },
     // The package `redis-server` would start a server on the machine; its
     // program is in the other one, under another name.
     Requirement {
-        probe: &["sh", "-c", "test -x /usr/bin/redis-check-rdb && redis-cli --version"],
+        probe: &[
+            "sh",
+            "-c",
+            "test -x /usr/bin/redis-check-rdb && redis-cli --version",
+        ],
         package: "redis-tools",
         reason: "the tests of adoption read from it",
     },

@@ -3,6 +3,7 @@
 mod golden;
 mod hostile;
 mod jinja;
+mod reference;
 
 use std::cell::RefCell;
 
