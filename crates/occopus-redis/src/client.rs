@@ -46,15 +46,18 @@ pub fn read(url: &str, options: &ReadOptions) -> Result<Installation, ReadError>
     reader.select(options.infrastructures_database)?;
     let found = reader.keys(options.infrastructures_database)?;
     let owners = group(&found);
-    let wanted = owners
+    let is_wanted = |id: &String| options.ids.as_ref().is_none_or(|ids| ids.contains(id));
+    let (wanted, others): (Vec<_>, Vec<_>) = owners
         .into_iter()
-        .filter(|(owner, _)| {
-            options
-                .ids
-                .as_ref()
-                .is_none_or(|ids| ids.contains(&owner.id))
+        .partition(|(owner, _)| is_wanted(&owner.id));
+    installation.others = others
+        .into_iter()
+        .filter(|(_, contents)| {
+            let mut contents = contents.iter();
+            contents.any(|(content, _)| *content == Content::Description)
         })
-        .collect::<Vec<_>>();
+        .map(|(owner, _)| owner)
+        .collect();
     if wanted.len() > INFRASTRUCTURES_MAX {
         return Err(ReadError::TooManyInfrastructures);
     }

@@ -17,6 +17,8 @@ pub struct Installation {
     pub definitions: Vec<Definition>,
     /// The infrastructures, by user and id.
     pub infrastructures: Vec<Infrastructure>,
+    /// Those that are there too, and were not asked for.
+    pub others: Vec<Owner>,
 }
 
 /// Whose an infrastructure is, and what it is called.

@@ -68,6 +68,9 @@ pub(crate) fn run(
     }
     if !output.is_json() {
         output.talk(&show::preview(&candidates, &missing, output));
+        if arguments.ids.is_empty() {
+            show::others(&installation, output);
+        }
     }
     let is_any = candidates.iter().any(Candidate::is_adoptable);
     // A program cannot be asked: it is told what could be taken over.

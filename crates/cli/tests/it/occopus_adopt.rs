@@ -368,7 +368,10 @@ fn the_list_of_infrastructures_says_which_are_meant() {
         "{}",
         told.stderr
     );
-    assert!(!told.stderr.contains(MICADO), "{}", told.stderr);
+    let other =
+        format!("1 infrastructure in Redis and not in the list of infrastructures: `{MICADO}`");
+    assert!(told.stderr.contains(&other), "{}", told.stderr);
+    sandbox.run(&["status", MICADO]).expect(2);
     let list = sandbox.write("other.yaml", "[unclosed");
     let list = list.display().to_string();
     adopt(&sandbox, &server, &["--infralist", &list]).expect(2);

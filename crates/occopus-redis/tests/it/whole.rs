@@ -199,6 +199,8 @@ fn only_what_is_asked_for_is_read() {
     };
     let found = read(&server.url(), &options).expect("the server can be read");
     assert_eq!(found.infrastructures.len(), 1);
+    let others: Vec<&str> = found.others.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(others, ["micado_worker_infra"], "and the others are named");
 }
 
 #[test]

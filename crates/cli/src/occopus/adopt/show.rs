@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use zenekar_base::{InfrastructureId, ResourceState};
+use zenekar_occopus_redis::Installation;
 
 use super::candidate::{Candidate, Fate, Member, Presence};
 use crate::output::{Output, Paint, SCHEMA_VERSION, counted};
@@ -42,6 +43,30 @@ pub(super) fn preview(
         );
     }
     text
+}
+
+/// Infrastructures beside the list that are named.
+const OTHERS_SHOWN_MAX: usize = 10;
+
+/// Names what is in Redis and not in the list: builds that failed, or lists of
+/// another machine.
+pub(super) fn others(installation: &Installation, output: Output) {
+    let count = installation.others.len();
+    if count == 0 {
+        return;
+    }
+    let shown: Vec<String> = installation
+        .others
+        .iter()
+        .take(OTHERS_SHOWN_MAX)
+        .map(|owner| format!("`{}`", owner.id))
+        .collect();
+    let more = if count > shown.len() { ", …" } else { "" };
+    output.line(&format!(
+        "{} in Redis and not in the list of infrastructures: {}{more}; they are taken over by their ids",
+        counted(count, "infrastructure"),
+        shown.join(", ")
+    ));
 }
 
 fn describe(text: &mut String, candidate: &Candidate, paint: Paint) {
