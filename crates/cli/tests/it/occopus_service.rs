@@ -1,9 +1,12 @@
 //! The REST service as `MiCADO` and scripts use it: real links, a real port.
 
+#![expect(clippy::print_stderr, reason = "tests say why they failed")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -147,7 +150,9 @@ impl<'a> Desk<'a> {
             "--parallelize",
         ];
         let mut command = self.command("occopus-rest-service", &arguments);
-        command.stdout(Stdio::null());
+        let log = self.sandbox.path("service.log");
+        let told = std::fs::File::create(&log).expect("the sandbox can be written");
+        command.stdout(told);
         let mut child = command.spawn().expect("the link leads to the binary");
         let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
         let mut seen = String::new();
@@ -162,8 +167,19 @@ impl<'a> Desk<'a> {
             seen.push_str(&line);
         };
         // Read on, so that the service can go on writing.
-        std::thread::spawn(move || lines.for_each(drop));
-        Service { child, address }
+        let mut errors = std::fs::File::create(self.sandbox.path("service.err"))
+            .expect("the sandbox can be written");
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let _ = writeln!(errors, "{line}");
+            }
+        });
+        Service {
+            child,
+            address,
+            log,
+            report: Mutex::default(),
+        }
     }
 }
 
@@ -171,6 +187,10 @@ impl<'a> Desk<'a> {
 struct Service {
     child: Child,
     address: String,
+    /// What it told.
+    log: PathBuf,
+    /// What it reported last.
+    report: Mutex<Value>,
 }
 
 impl Service {
@@ -217,6 +237,7 @@ impl Service {
         let mut report = Value::Null;
         wait(|| {
             report = self.infrastructure("GET", "")["worker-node"].take();
+            report.clone_into(&mut self.report.lock().expect("no test panics with it"));
             let instances = report["instances"].as_object();
             let ready = instances.into_iter().flat_map(|members| members.values());
             let ready = ready.filter(|one| one["state"] == "ready").count();
@@ -240,6 +261,15 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let errors = std::fs::read_to_string(self.log.with_extension("err"));
+            let errors = errors.unwrap_or_default();
+            eprintln!(
+                "last report: {:#}\n{log}{errors}",
+                self.report.lock().expect("no test panics with it")
+            );
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -73,7 +73,7 @@ impl Keeper {
         };
         Self {
             stop,
-            task: tokio::spawn(work.keep()),
+            task: tokio::spawn(work.keep_on()),
         }
     }
 
@@ -110,6 +110,28 @@ struct Work {
 }
 
 impl Work {
+    /// Goes on after a mistake of this program too: one that concerns one
+    /// infrastructure at one moment must not leave it alone for ever.
+    async fn keep_on(mut self) {
+        loop {
+            let work = Self {
+                post: self.post.clone(),
+                id: self.id.clone(),
+                name: self.name.clone(),
+                stopped: self.stopped.clone(),
+                first: self.first.take(),
+                pause: self.pause,
+            };
+            match tokio::spawn(work.keep()).await {
+                Ok(()) => return,
+                Err(error) => {
+                    let failure = Failure::internal(error.to_string());
+                    self.fail(failure).await;
+                }
+            }
+        }
+    }
+
     async fn keep(mut self) {
         loop {
             if self.is_stopped() {
