@@ -27,7 +27,7 @@ const INFRASTRUCTURE: &str = "11111111-2222-3333-4444-555555555555";
 const EQUAL_BYTES_PERCENT_MIN: usize = 95;
 
 /// Returns the folder with the tutorials and the recorded results.
-fn corpus() -> Option<PathBuf> {
+pub(crate) fn corpus() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
     let given = std::env::var_os("ZENEKAR_CORPUS").map_or(beside, PathBuf::from);
     [given.join("occopus"), given]
@@ -119,14 +119,14 @@ fn entries_of(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-fn folders_in(corpus: &Path) -> Vec<PathBuf> {
+pub(crate) fn folders_in(corpus: &Path) -> Vec<PathBuf> {
     let mut folders = entries_of(corpus);
     folders.retain(|path| path.is_dir());
     folders
 }
 
 /// Finds the description and the files with node definitions by what they hold.
-fn descriptor_in(folder: &Path) -> (Option<PathBuf>, Vec<PathBuf>) {
+pub(crate) fn descriptor_in(folder: &Path) -> (Option<PathBuf>, Vec<PathBuf>) {
     let (mut description, mut definitions, mut folders) =
         (None, Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {

@@ -12,3 +12,4 @@ mod rendering;
 mod retargeting;
 mod round_trip;
 mod support;
+mod variants;
