@@ -453,6 +453,37 @@ fn an_interrupted_build_leaves_nothing() {
 }
 
 #[test]
+fn an_interrupted_change_keeps_what_runs() {
+    let tools = Tools::with_shop();
+    tools.build("shop.yaml", "shop");
+    let before = tools.addresses("shop");
+    let slow = "'node_def:slow': [{resource: {type: sim, boot_ms: 600000}}]\n";
+    tools.sandbox.write("slow.yaml", slow);
+    tools.ok("import", &["slow.yaml"]);
+    let more = SHOP.replace(
+        "dependencies:",
+        "  - {name: late, type: slow}\ndependencies:",
+    );
+    tools.sandbox.write("more.yaml", &more);
+    let mut command = tools.command("build", &["-i", "shop", "more.yaml"]);
+    let child = command.spawn().expect("the link was made");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while tools.sandbox.machines().len() < 4 {
+        assert!(std::time::Instant::now() < deadline, "nothing is created");
+    }
+    interrupt(&child);
+    let output = child.wait_with_output().expect("it is our child");
+    assert_eq!(output.status.code(), Some(130));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let text = "everything that ran goes on running";
+    assert!(stdout.contains(text), "{stdout}");
+    let after = tools.addresses("shop");
+    assert!(before.iter().all(|address| after.contains(address)));
+    tools.build("shop.yaml", "shop");
+    assert_eq!(tools.addresses("shop"), before, "the change is undone");
+}
+
+#[test]
 fn a_node_that_never_runs_ends_the_build() {
     let tools = Tools::with_shop();
     let broken = NODES.replace(
