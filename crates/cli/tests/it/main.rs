@@ -15,6 +15,7 @@ mod looking_in;
 mod occopus_adopt;
 mod occopus_commands;
 mod occopus_defects;
+mod occopus_desk;
 mod occopus_service;
 mod occopus_tutorials;
 mod occopus_words;
