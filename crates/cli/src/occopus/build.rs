@@ -15,6 +15,7 @@ use crate::descriptor;
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::providers;
 use crate::world;
 
 pub(crate) fn run(
@@ -28,6 +29,10 @@ pub(crate) fn run(
         Some(id) => InfrastructureId::new(id.as_str()),
         None => InfrastructureId::new(uuid::Uuid::new_v4().to_string()),
     };
+    // Scripts take the next line for a start, so that nothing may be wrong by then.
+    if let Err(failure) = providers::check_topology(&topology) {
+        return Err(tell_failure(failure.into(), &id, output)?);
+    }
     let quoted = log::quoted(id.as_str());
     if arguments.id.is_some() {
         log::line(output, &format!("Updating infrastructure: {quoted}"))?;

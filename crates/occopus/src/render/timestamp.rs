@@ -46,7 +46,7 @@ fn read(text: &str) -> Option<DateTime> {
         hour,
         minute,
         second,
-        microseconds(fraction)? * 1000,
+        microseconds(fraction) * 1000,
     );
     local
         .ok()?
@@ -55,10 +55,13 @@ fn read(text: &str) -> Option<DateTime> {
 }
 
 /// Reads the digits behind the point, rounded at the sixth.
-fn microseconds(fraction: &str) -> Option<i32> {
-    let digit = |at: usize| fraction.as_bytes().get(at).map_or(0, |byte| byte - b'0');
+fn microseconds(fraction: &str) -> i32 {
+    let digit = |at: usize| {
+        let byte = fraction.as_bytes().get(at);
+        byte.map_or(0, |byte| byte.saturating_sub(b'0').min(9))
+    };
     let six: i32 = (0..6).fold(0, |sum, at| sum * 10 + i32::from(digit(at)));
-    Some((six + i32::from(digit(6) > 4)).min(999_999))
+    (six + i32::from(digit(6) > 4)).min(999_999)
 }
 
 fn offset_minutes(zone: &str) -> Option<i64> {

@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use zenekar_base::{
     Addresses, GivenAddress, GivenNode, InfrastructureId, InstanceTag, NodeKey, Value,
 };
-use zenekar_diagnostics::{SourceMap, render_concise};
+use zenekar_diagnostics::{Diagnostic, SourceMap, render_concise};
 use zenekar_document::{Limits, View, load_text};
 use zenekar_model::{NodeIndex, RenderInput, Rendered, Renderer, Topology};
 use zenekar_occopus::{LoadOptions, OccopusRenderer, load};
@@ -228,13 +228,12 @@ impl<'a> Replay<'a> {
                     (record["node"].as_str(), record["idx"].as_u64())
                         == (Some(name.as_str()), Some(u64::from(index)))
                 });
-                match next {
-                    Some(record) => self.instance(node, &instance, &label, record),
-                    None => {
-                        self.score.tiers[1].count(false);
-                        let difference = format!("{label}: the original creates another one here");
-                        self.score.differences.push(difference);
-                    }
+                if let Some(record) = next {
+                    self.instance(node, &instance, &label, record);
+                } else {
+                    self.score.tiers[1].count(false);
+                    let difference = format!("{label}: the original creates another one here");
+                    self.score.differences.push(difference);
                 }
                 let addresses = Addresses {
                     all: vec![format!("203.0.113.{counter}")],
@@ -400,7 +399,7 @@ fn parsed(text: &str) -> Value {
     let mut sources = SourceMap::new();
     let text = &with_sorted_addresses(text);
     let loaded = load_text("user-data", text, &Limits::default(), &mut sources);
-    if loaded.diagnostics.iter().any(|one| one.is_error()) {
+    if loaded.diagnostics.iter().any(Diagnostic::is_error) {
         return Value::from(text.as_str());
     }
     let root = loaded.document.root();

@@ -1,15 +1,14 @@
 //! The emitter against the one that Occopus uses, where that is installed:
 //! documents are read and written by both, and every letter must be the same.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRng, TestRunner};
-use zenekar_diagnostics::{SourceMap, render_concise};
+use zenekar_diagnostics::{Diagnostic, SourceMap, render_concise};
 use zenekar_document::{Limits, load_text};
 use zenekar_occopus::yaml_text;
+
+use crate::python;
 
 /// Reads documents separated by NUL, and writes each, or why it cannot.
 const SCRIPT: &str = r"
@@ -27,38 +26,19 @@ for text in texts:
 sys.stdout.buffer.write('\0'.join(results).encode('utf-8'))
 ";
 
-/// Returns what the original makes of documents; none where it is not installed.
-fn original(documents: &[String]) -> Option<Vec<String>> {
-    let python = std::env::var_os("ZENEKAR_TEST_PYTHON_PATH")?;
-    let mut child = Command::new("python3")
-        .args(["-c", SCRIPT])
-        .env("PYTHONPATH", python)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 starts");
-    let text = documents.join("\0");
-    let mut input = child.stdin.take().expect("piped");
-    let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
-    let output = child.wait_with_output().expect("python3 ends");
-    writer.join().expect("no panic").expect("python3 reads all");
-    assert!(output.status.success(), "python3 failed");
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    Some(text.split('\0').map(str::to_owned).collect())
-}
-
 /// Returns what this implementation makes of a document.
 fn ours(document: &str) -> Result<String, String> {
     let mut sources = SourceMap::new();
     let loaded = load_text("document.yaml", document, &Limits::default(), &mut sources);
-    if loaded.diagnostics.iter().any(|one| one.is_error()) {
+    if loaded.diagnostics.iter().any(Diagnostic::is_error) {
         return Err(render_concise(&loaded.diagnostics, &sources));
     }
     Ok(loaded.document.root().map_or_else(String::new, yaml_text))
 }
 
+#[expect(clippy::print_stdout, reason = "what is left out is told")]
 fn compare(documents: &[String]) {
-    let Some(wanted) = original(documents) else {
+    let Some(wanted) = python::run(SCRIPT, documents) else {
         println!("skipped: ZENEKAR_TEST_PYTHON_PATH does not name ruamel.yaml 0.17");
         return;
     };

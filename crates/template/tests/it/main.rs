@@ -3,7 +3,6 @@
 mod golden;
 mod hostile;
 mod jinja;
-mod reference;
 
 use std::cell::RefCell;
 

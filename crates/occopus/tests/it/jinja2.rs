@@ -1,13 +1,12 @@
 //! Templates against Jinja2 itself, where that is installed.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
 use serde_json::json;
 use zenekar_base::{Float, Value};
 use zenekar_template::{Namespace, NoFunctions, SharedValue, Template};
 
-const TEMPLATES: &str = include_str!("reference.txt");
+use crate::python;
+
+const TEMPLATES: &str = include_str!("jinja2.txt");
 
 /// Renders templates separated by NUL; values come as JSON in the first one.
 const SCRIPT: &str = r"
@@ -60,26 +59,6 @@ fn as_value(json: &serde_json::Value) -> Value {
     }
 }
 
-/// Returns what Jinja2 makes of templates; none where it is not installed.
-fn original(templates: &[String]) -> Option<Vec<String>> {
-    let python = std::env::var_os("ZENEKAR_TEST_PYTHON_PATH")?;
-    let mut child = Command::new("python3")
-        .args(["-c", SCRIPT])
-        .env("PYTHONPATH", python)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 starts");
-    let text = format!("{}\0{}", variables(), templates.join("\0"));
-    let mut input = child.stdin.take().expect("piped");
-    let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
-    let output = child.wait_with_output().expect("python3 ends");
-    writer.join().expect("no panic").expect("python3 reads all");
-    assert!(output.status.success(), "python3 failed");
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    Some(text.split('\0').map(str::to_owned).collect())
-}
-
 fn ours(template: &str) -> String {
     let namespace = Namespace {
         values: vec![
@@ -104,7 +83,9 @@ fn templates_render_as_by_jinja2() {
         .map(|line| line.strip_prefix("~ ").unwrap_or(line).replace('¶', "\n"))
         .collect();
     assert!(texts.len() > 100, "{}", texts.len());
-    let Some(wanted) = original(&texts) else {
+    let values = std::iter::once(variables().to_string());
+    let input: Vec<String> = values.chain(texts.iter().cloned()).collect();
+    let Some(wanted) = python::run(SCRIPT, &input) else {
         println!("skipped: ZENEKAR_TEST_PYTHON_PATH does not name Jinja2 3.1");
         return;
     };
