@@ -168,6 +168,22 @@ impl Needs {
         self.current.iter().all(|name| name == SIM)
     }
 
+    /// Refuses what would have to call a provider that this version lacks: of
+    /// infrastructures that were taken over, instances can be there.
+    pub(crate) fn check_available(&self) -> Result<(), Failure> {
+        let missing = self
+            .current
+            .iter()
+            .find(|name| !AVAILABLE.contains(&name.as_str()));
+        let Some(missing) = missing else {
+            return Ok(());
+        };
+        let text = format!("provider `{missing}` is not available in this version");
+        Err(Failure::new(Exit::Provider, text)
+            .cause("instances that were taken over are there; they run on, and nothing was changed")
+            .hint("`zenekar status` shows what is known of them"))
+    }
+
     /// Refuses options that cannot do what they say.
     pub(crate) fn check(
         &self,

@@ -90,6 +90,19 @@ pub(crate) fn world(
     isolation: Option<Isolation>,
     needs: &Needs,
 ) -> Result<World, Failure> {
+    needs.check_available()?;
+    partial_world(place, store, run, isolation, needs)
+}
+
+/// Builds the world as far as this version can reach it: for commands that can
+/// do without some of the providers.
+pub(crate) fn partial_world(
+    place: &Place,
+    store: SharedStore,
+    run: &RunArguments,
+    isolation: Option<Isolation>,
+    needs: &Needs,
+) -> Result<World, Failure> {
     needs.check(&run.sim, isolation)?;
     let mut opened: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
     let mut clock = Clock::real();

@@ -256,7 +256,7 @@ fn world_of(candidate: &Candidate, place: &Place, id: &InfrastructureId) -> Resu
     let engine = Engine::new(id.clone(), providers::settings_to_look());
     let needs = Needs::of(engine.state(), candidate.topology.as_deref());
     let store = SharedStore::new(place.change()?);
-    world::world(place, store, &run, None, &needs)
+    world::partial_world(place, store, &run, None, &needs)
 }
 
 /// Looks at the instances of a candidate, where their provider is at hand.
