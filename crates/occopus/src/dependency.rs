@@ -155,8 +155,9 @@ impl Reader<'_, '_> {
         };
         // Both are looked at, so that both mistakes are reported at once.
         let named = dependent.as_str().is_some() || dependee.as_str().is_some();
-        let dependent = self.node(nodes, dependent, checker);
-        let dependee = self.node(nodes, dependee, checker);
+        let only_names = dependent.as_str().is_some() && dependee.as_str().is_some();
+        let dependent = self.node(nodes, dependent, only_names, checker);
+        let dependee = self.node(nodes, dependee, only_names, checker);
         if named && dependent.is_some() && dependee.is_some() {
             let (first, count) = self.by_name.unwrap_or((pair.span(), 0));
             self.by_name = Some((first, count + 1));
@@ -164,8 +165,15 @@ impl Reader<'_, '_> {
         dependent.zip(dependee)
     }
 
-    /// Finds the node that one end of a dependency means.
-    fn node(&self, nodes: &[PlacedNode<'_>], view: View<'_>, checker: &mut Checker) -> Option<u32> {
+    /// Finds the node that one end of a dependency means. Occopus ignores
+    /// dependencies between names, so that nothing is wrong with a wrong one there.
+    fn node(
+        &self,
+        nodes: &[PlacedNode<'_>],
+        view: View<'_>,
+        only_names: bool,
+        checker: &mut Checker,
+    ) -> Option<u32> {
         if let Some(position) = self.table.by_identity(view) {
             return Some(position);
         }
@@ -174,8 +182,13 @@ impl Reader<'_, '_> {
                 let found = self.table.by_name(name);
                 if found.is_none() {
                     let message = format!("there is no node `{name}`");
-                    let diagnostic =
-                        Diagnostic::error(&codes::UNKNOWN_DEPENDENCY, message).at(view.span());
+                    let diagnostic = if only_names {
+                        Diagnostic::warning(&codes::UNKNOWN_DEPENDENCY, message)
+                            .help("the dependency is ignored")
+                    } else {
+                        Diagnostic::error(&codes::UNKNOWN_DEPENDENCY, message)
+                    };
+                    let diagnostic = diagnostic.at(view.span());
                     let names = nodes.iter().map(|node| node.name);
                     let diagnostic = checker.hint(diagnostic, (name, Some(view.span())), names);
                     checker.report(diagnostic);

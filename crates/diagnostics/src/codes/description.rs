@@ -109,7 +109,8 @@ pub static FILTER_MATCHES_NOTHING: Code = Code {
 pub static UNKNOWN_DEPENDENCY: Code = Code {
     id: "ZK0210",
     title: "dependency on an unknown node",
-    explanation: "A dependency names a node that the description does not have.",
+    explanation: "A dependency names a node that the description does not have. Occopus ignores \
+        dependencies between two names, so that this is a warning there, and the dependency has no effect.",
 };
 
 /// Dependency on something that is not a node.
