@@ -204,7 +204,19 @@ fn a_foreign_descriptor_is_tried_on_the_simulated_cloud() {
         .to_string();
     insta::assert_snapshot!(
         "foreign_provider",
-        sandbox.run(&["plan", "foreign.yaml"]).expect(5).filtered()
+        sandbox
+            .run(&["up", "foreign.yaml", "--yes"])
+            .expect(5)
+            .filtered()
+    );
+    // A preview calls nobody.
+    let plan = sandbox.ok(&["plan", "foreign.yaml"]);
+    assert!(plan.stdout.contains("to create"), "{}", plan.stdout);
+    assert!(
+        plan.stderr
+            .contains("`ec2` is not available in this version: `up` will refuse"),
+        "{}",
+        plan.stderr
     );
     let up = sandbox.ok(&with_jump(&["up", &file, "--on", "sim", "--yes"]));
     assert!(
