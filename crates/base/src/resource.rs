@@ -237,6 +237,10 @@ pub struct Capabilities {
     pub native_tokens: bool,
     /// Bytes of user-data accepted; `None` where there is no limit.
     pub user_data_bytes_max: Option<u64>,
+    /// Whether others use the same account: then what is ours has to be told
+    /// apart by more than the infrastructure's name.
+    #[serde(default)]
+    pub is_shared: bool,
 }
 
 impl Default for Capabilities {
@@ -249,6 +253,7 @@ impl Default for Capabilities {
             recontextualise: false,
             native_tokens: false,
             user_data_bytes_max: None,
+            is_shared: false,
         }
     }
 }

@@ -83,6 +83,7 @@ impl World {
             recontextualise: !seed.is_multiple_of(3),
             native_tokens: true,
             user_data_bytes_max: None,
+            is_shared: false,
         };
         let settings = EngineSettings {
             capabilities: BTreeMap::from([(PROVIDER.to_owned(), capabilities)]),

@@ -8,6 +8,7 @@
 
 mod access;
 pub mod conformance;
+mod inspect;
 
 use std::future::Future;
 use std::net::TcpStream;
@@ -21,6 +22,10 @@ use zenekar_base::{
 use zenekar_model::Rendered;
 
 pub use access::{EnterCommand, EnterRequest, LogChunk, LogRequest, LogSource, Reach};
+pub use inspect::{
+    CheckNode, CheckRequest, Identity, Image, ImageQuery, Offer, Owned, OwnedKind, Problem,
+    ProblemKind, QuotaItem,
+};
 
 /// The future of a provider call. Dropping it cancels the waiting, not
 /// necessarily the effect: then the outcome is unknown.
@@ -75,7 +80,9 @@ pub enum Deleted {
 
 /// An adapter to something that can run instances.
 pub trait Provider: Send + Sync {
-    /// Returns the provider's type name, as in a descriptor's `resource.type`.
+    /// Returns the provider's name, as engines and journals have it: the text of
+    /// a [`zenekar_base::CloudKey`], which begins with the type of a descriptor's
+    /// section `resource`.
     fn name(&self) -> &str;
 
     /// Says what the provider can do.
@@ -108,6 +115,54 @@ pub trait Provider: Send + Sync {
         resource: ResourceId,
         spec: ProbeSpec,
     ) -> Call<'_, ProbeResult>;
+
+    /// Removes what the provider made for an infrastructure besides its instances:
+    /// networks, security groups and the like. Called when none of its instances is
+    /// left; repeating it is harmless.
+    fn release(&self, infrastructure: InfrastructureId) -> Call<'_, ()> {
+        let _ = infrastructure;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Finds out, by calls that only read, what would keep instances from being
+    /// created; all problems at once.
+    fn check(&self, request: CheckRequest) -> Call<'_, Vec<Problem>> {
+        let _ = request;
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Asks whom the cloud takes us for.
+    fn identity(&self) -> Call<'_, Identity> {
+        unsupported(self.name(), "say who it is")
+    }
+
+    /// Lists images.
+    fn images(&self, query: ImageQuery) -> Call<'_, Vec<Image>> {
+        let _ = query;
+        unsupported(self.name(), "list images")
+    }
+
+    /// Lists sizes of instances.
+    fn offers(&self) -> Call<'_, Vec<Offer>> {
+        unsupported(self.name(), "list sizes of instances")
+    }
+
+    /// Lists the account's limits and what is used of them.
+    fn quota(&self) -> Call<'_, Vec<QuotaItem>> {
+        unsupported(self.name(), "tell limits")
+    }
+
+    /// Lists everything that carries a tag of ours, of whichever infrastructure.
+    fn owned(&self) -> Call<'_, Vec<Owned>> {
+        unsupported(self.name(), "list what is left over")
+    }
+
+    /// Deletes one thing that [`Provider::owned`] listed, if it still carries
+    /// that tag; repeating it is harmless.
+    fn delete_owned(&self, owned: Owned) -> Call<'_, Deleted> {
+        let _ = owned;
+        unsupported(self.name(), "delete what is left over")
+    }
 
     /// Reads a piece of an instance's output.
     fn log(&self, infrastructure: InfrastructureId, request: LogRequest) -> Call<'_, LogChunk> {

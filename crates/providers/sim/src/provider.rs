@@ -247,6 +247,7 @@ impl Provider for SimProvider {
             recontextualise: true,
             native_tokens: true,
             user_data_bytes_max: None,
+            is_shared: false,
         }
     }
 

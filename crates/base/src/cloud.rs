@@ -1,0 +1,157 @@
+//! Which cloud a provider works with: what kind it is, and where.
+//!
+//! The text form is the provider's name inside an engine and its journal, so
+//! that it alone is enough to find the cloud again: `docker`,
+//! `ec2@eu-west-1`, `nova@RegionOne,http://10.0.0.2:5000/v3,project=4a1f`,
+//! `ec2@cloud=production,eu-west-1`. Two places are two providers: each has its
+//! own line of calls and is looked at with calls of its own.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The longest accepted text: endpoints are addresses, not documents.
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// What kind of cloud, and where.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CloudKey {
+    /// The kind: `resource.type` of a descriptor.
+    pub kind: String,
+    /// The name under which the user keeps its settings.
+    pub cloud: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// Where its interface is.
+    pub endpoint: Option<String>,
+    /// The project (tenant) within it.
+    pub project: Option<String>,
+}
+
+impl CloudKey {
+    /// Makes the key of a kind with nothing said about where it is.
+    pub fn of_kind(kind: impl Into<String>) -> Self {
+        Self {
+            kind: kind.into(),
+            cloud: None,
+            region: None,
+            endpoint: None,
+            project: None,
+        }
+    }
+}
+
+/// Returns the kind of the provider that a text names: what is before its `@`.
+pub fn kind_of_provider(key: &str) -> &str {
+    key.split_once('@').map_or(key, |(kind, _)| kind)
+}
+
+impl fmt::Display for CloudKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.kind)?;
+        let settings = [
+            ("cloud=", &self.cloud),
+            ("", &self.region),
+            ("", &self.endpoint),
+            ("project=", &self.project),
+        ];
+        let mut separator = '@';
+        for (name, value) in settings {
+            if let Some(value) = value {
+                write!(formatter, "{separator}{name}{value}")?;
+                separator = ',';
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A text is not the name of a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudKeyError {
+    text: String,
+    reason: &'static str,
+}
+
+impl fmt::Display for CloudKeyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "`{}` is no name of a provider: {}",
+            self.text, self.reason
+        )
+    }
+}
+
+impl std::error::Error for CloudKeyError {}
+
+impl FromStr for CloudKey {
+    type Err = CloudKeyError;
+
+    fn from_str(text: &str) -> Result<Self, CloudKeyError> {
+        let refuse = |reason| CloudKeyError {
+            text: text.chars().take(80).collect(),
+            reason,
+        };
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(refuse("it is too long"));
+        }
+        if text.chars().any(|one| one.is_control() || one == ' ') {
+            return Err(refuse("it has blanks or control characters"));
+        }
+        let (kind, settings) = match text.split_once('@') {
+            Some((kind, settings)) => (kind, Some(settings)),
+            None => (text, None),
+        };
+        if kind.is_empty() {
+            return Err(refuse("the kind is missing"));
+        }
+        let mut key = Self::of_kind(kind);
+        for setting in settings.into_iter().flat_map(|all| all.split(',')) {
+            let (place, value) = if let Some(value) = setting.strip_prefix("cloud=") {
+                (&mut key.cloud, value)
+            } else if let Some(value) = setting.strip_prefix("project=") {
+                (&mut key.project, value)
+            } else if setting.contains("://") {
+                (&mut key.endpoint, setting)
+            } else {
+                (&mut key.region, setting)
+            };
+            if value.is_empty() {
+                return Err(refuse("a setting is empty"));
+            }
+            if place.replace(value.to_owned()).is_some() {
+                return Err(refuse("a setting is there twice"));
+            }
+        }
+        Ok(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_they_are_written() {
+        for text in [
+            "docker",
+            "docker@tcp://10.0.0.5:2376",
+            "ec2@eu-west-1",
+            "ec2@eu-central-1,http://127.0.0.1:5555/",
+            "ec2@cloud=production,eu-west-1",
+            "nova@RegionOne,http://10.0.0.2:5000/v3,project=4a1f",
+        ] {
+            let key: CloudKey = text.parse().unwrap();
+            assert_eq!(key.to_string(), text);
+            assert_eq!(kind_of_provider(text), key.kind);
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        for text in ["", "@x", "ec2@", "ec2@a,b", "ec2@cloud=", "ec2@a b", "e\n"] {
+            assert!(text.parse::<CloudKey>().is_err(), "{text:?}");
+        }
+        assert!("x".repeat(2000).parse::<CloudKey>().is_err());
+    }
+}

@@ -1,0 +1,1 @@
+//! Clouds that a user has named, and their credentials, sealed at rest.

@@ -1,0 +1,1 @@
+//! Instances at Amazon EC2 and what speaks its interface.
