@@ -6,12 +6,14 @@ use zenekar_diagnostics::{
     Diagnostic, Severity, SourceMap, render_concise, render_human, render_json,
 };
 use zenekar_model::Topology;
-use zenekar_occopus::{LoadOptions, Loaded, NotCarried, retarget};
+use zenekar_occopus::{LoadOptions, Loaded, NotCarried};
 
 use crate::arguments::DescriptorArguments;
+use crate::clouds;
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::{Output, counted};
+use crate::place::Place;
 
 /// Settings that could not be carried over, shown one by one; the rest is counted.
 const NOT_CARRIED_SHOWN_MAX: usize = 12;
@@ -62,10 +64,11 @@ impl Described {
     }
 }
 
-/// Reads a descriptor, tells what was found on stderr, and moves it to
-/// another provider if that is asked for.
+/// Reads a descriptor, tells what was found on stderr, moves it to another
+/// provider if that is asked for, and finds out at which clouds its nodes are.
 pub(crate) fn prepare(
     arguments: &DescriptorArguments,
+    place: &Place,
     output: Output,
 ) -> Result<Topology, Failure> {
     let described = Described::load(arguments);
@@ -80,18 +83,23 @@ pub(crate) fn prepare(
     let Some(topology) = described.loaded.topology else {
         return Err(invalid(&arguments.file, errors));
     };
-    let Some(provider) = &arguments.on else {
-        return Ok(topology);
-    };
-    crate::providers::check_name(provider)?;
-    Ok(move_to(&topology, provider, output))
+    settle(&topology, arguments.on.as_deref(), place, output)
 }
 
-/// Moves a topology to another provider and tells what could not be carried over.
-pub(crate) fn move_to(topology: &Topology, provider: &str, output: Output) -> Topology {
-    let (moved, lost) = retarget(topology, provider);
-    tell_not_carried(&lost, provider, output);
-    moved
+/// Finds out at which clouds the nodes of a topology are, after moving them if
+/// that is asked for; tells what could not be carried over.
+pub(crate) fn settle(
+    topology: &Topology,
+    on: Option<&str>,
+    place: &Place,
+    output: Output,
+) -> Result<Topology, Failure> {
+    let target = on.map(|text| clouds::target(place, text)).transpose()?;
+    let (settled, lost) = clouds::settle(topology, target.as_ref());
+    if let Some(target) = &target {
+        tell_not_carried(&lost, &target.provider, output);
+    }
+    Ok(settled)
 }
 
 /// Makes the failure for a descriptor with mistakes.

@@ -1,12 +1,14 @@
 //! The `zenekar` command: arguments in, words and an exit code out.
 
 mod arguments;
+mod clouds;
 mod commands;
 mod descriptor;
 mod errors;
 mod exit;
 mod host_commands;
 mod occopus;
+mod opening;
 mod output;
 mod place;
 mod providers;

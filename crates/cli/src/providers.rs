@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use zenekar_base::Capabilities;
+use zenekar_base::{Capabilities, Map, kind_of_provider};
 use zenekar_engine::{ProviderIndex, Settings, State};
 use zenekar_model::Topology;
 use zenekar_provider::Provider;
 use zenekar_provider_local::{Isolation, LocalProvider, LocalSettings};
 use zenekar_provider_sim::{SimFiles, SimProvider};
-use zenekar_runtime::Clock;
+use zenekar_runtime::{Clock, SharedStore};
 
 use crate::arguments::{PaceChoice, SimArguments};
 use crate::errors::Failure;
 use crate::exit::Exit;
+use crate::opening;
 use crate::place::Place;
 
 /// Instances on this very machine.
@@ -26,8 +27,18 @@ const ISOLATION_MAX: &str = "ZENEKAR_ISOLATION_MAX";
 /// The simulated cloud.
 pub(crate) const SIM: &str = "sim";
 
-/// The providers of this version, by the names that descriptors use.
-pub(crate) const AVAILABLE: &[&str] = &[LOCAL, SIM];
+/// The kinds of providers of this version, by the names that descriptors use.
+pub(crate) const AVAILABLE: &[&str] = &["docker", "ec2", LOCAL, "nova", SIM];
+
+/// Says whether this version has a provider, by its name.
+pub(crate) fn is_available(provider: &str) -> bool {
+    AVAILABLE.contains(&kind_of_provider(provider))
+}
+
+/// Finds the provider's name and the default settings of a cloud that the user named.
+pub(crate) fn named_cloud(_place: &Place, _name: &str) -> Result<Option<(String, Map)>, Failure> {
+    Ok(None)
+}
 
 /// What can be done about a descriptor for another cloud.
 const ELSEWHERE: &str =
@@ -35,7 +46,7 @@ const ELSEWHERE: &str =
 
 /// Refuses a provider that this version does not have.
 pub(crate) fn check_name(provider: &str) -> Result<(), Failure> {
-    if AVAILABLE.contains(&provider) {
+    if is_available(provider) {
         return Ok(());
     }
     let failure = Failure::new(
@@ -59,7 +70,7 @@ pub(crate) fn check_topology(topology: &Topology) -> Result<(), Failure> {
             let Some(implementation) = topology.candidate(index, candidate) else {
                 continue;
             };
-            if !AVAILABLE.contains(&implementation.provider.as_str()) {
+            if !is_available(&implementation.provider) {
                 let nodes = missing.entry(&implementation.provider).or_default();
                 if nodes.last() != Some(&node.name.as_str()) {
                     nodes.push(&node.name);
@@ -158,6 +169,12 @@ impl Needs {
         self.current.contains(provider) || self.former.contains(provider)
     }
 
+    /// Returns the names of all that have to be opened.
+    pub(crate) fn all(&self) -> BTreeSet<&str> {
+        let all = self.current.iter().chain(&self.former);
+        all.map(String::as_str).collect()
+    }
+
     /// Says whether something is at a provider or is to be.
     pub(crate) fn uses(&self, provider: &str) -> bool {
         self.current.contains(provider)
@@ -171,10 +188,7 @@ impl Needs {
     /// Refuses what would have to call a provider that this version lacks: of
     /// infrastructures that were taken over, instances can be there.
     pub(crate) fn check_available(&self) -> Result<(), Failure> {
-        let missing = self
-            .current
-            .iter()
-            .find(|name| !AVAILABLE.contains(&name.as_str()));
+        let missing = self.current.iter().find(|name| !is_available(name));
         let Some(missing) = missing else {
             return Ok(());
         };
@@ -270,10 +284,17 @@ fn isolation_max() -> Result<Option<Isolation>, Failure> {
 }
 
 /// Opens one provider, to look into its instances.
-pub(crate) fn open_one(place: &Place, name: &str) -> Result<Arc<dyn Provider>, Failure> {
+pub(crate) fn open_one(
+    place: &Place,
+    store: &SharedStore,
+    name: &str,
+) -> Result<Arc<dyn Provider>, Failure> {
     check_name(name)?;
     if name == LOCAL {
         return Ok(open_local(place, None)?.0);
+    }
+    if name != SIM {
+        return opening::open(place, store, name);
     }
     let files = SimFiles::open(&place.sim_directory())?;
     Ok(Arc::new(SimProvider::new(files, Arc::new(Clock::real()))?))

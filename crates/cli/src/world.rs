@@ -21,6 +21,7 @@ use crate::arguments::{PaceChoice, RunArguments, SimArguments};
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::host_commands::ThisMachine;
+use crate::opening;
 use crate::output::Output;
 use crate::place::Place;
 use crate::providers::{self, Needs, settings_to_look};
@@ -117,6 +118,19 @@ pub(crate) fn partial_world(
         let (local, isolation) = providers::open_local(place, isolation)?;
         granted = needs.uses(providers::LOCAL).then_some(isolation);
         opened.insert(providers::LOCAL.to_owned(), local);
+    }
+    for name in needs.all() {
+        if name == providers::SIM || name == providers::LOCAL || !providers::is_available(name) {
+            continue;
+        }
+        match opening::open(place, &store, name) {
+            Ok(provider) => {
+                opened.insert(name.to_owned(), provider);
+            }
+            Err(failure) if needs.uses(name) => return Err(failure),
+            // Nothing is there any more; what might come late shows when it can be asked again.
+            Err(_) => {}
+        }
     }
     let host = Arc::new(Host {
         store,

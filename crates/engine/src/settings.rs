@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use zenekar_base::{Capabilities, Millis};
+use zenekar_base::{Capabilities, Millis, kind_of_provider};
 
 /// How often resources are looked at while one of them is starting or
 /// disappearing. One batched call; small against boot times of tens of
@@ -95,7 +95,8 @@ pub const INSTANCES_PER_NODE_MAX: u32 = 100_000;
 /// What the engine is told about its world and its user's wishes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Settings {
-    /// What each provider can do; absent ones have the careful defaults.
+    /// What each provider can do; for absent ones that of their kind counts, and
+    /// then the careful defaults.
     pub capabilities: BTreeMap<String, Capabilities>,
     /// Creating and deleting calls in flight per provider, below the provider's own bound.
     pub calls_in_flight_max: Option<u32>,
@@ -106,7 +107,9 @@ pub struct Settings {
 impl Settings {
     /// Returns what a provider can do.
     pub fn capabilities(&self, provider: &str) -> Capabilities {
-        self.capabilities.get(provider).cloned().unwrap_or_default()
+        let own = self.capabilities.get(provider);
+        let of_kind = || self.capabilities.get(kind_of_provider(provider));
+        own.or_else(of_kind).cloned().unwrap_or_default()
     }
 
     /// Returns how many creating and deleting calls may be in flight.

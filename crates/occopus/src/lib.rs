@@ -29,6 +29,7 @@ mod load;
 mod names;
 mod oddities;
 mod options;
+mod placement;
 mod rehearsal;
 mod render;
 mod retarget;
@@ -42,6 +43,7 @@ pub use files::{
 };
 pub use load::{Loaded, Summary, load, load_text};
 pub use options::LoadOptions;
+pub use placement::place;
 pub use render::{HostCommands, OccopusRenderer, yaml_text};
 pub use retarget::{NotCarried, retarget};
 pub use sections::{ImplementationSection, NodeSection, Sections};

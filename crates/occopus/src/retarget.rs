@@ -81,9 +81,14 @@ const REASONS: &[(&[&str], &str)] = &[
 
 /// Replaces the provider and the resource section of all nodes. What the target
 /// knows is kept, and what has no counterpart there is listed. Contextualisation
-/// and health checks stay. Implementations that are the target's already do not
-/// change.
-pub fn retarget(topology: &Topology, provider: &str) -> (Topology, Vec<NotCarried>) {
+/// and health checks stay. Implementations that are of the target's kind already
+/// keep their settings. Settings that are missing then, or that were never
+/// filled in, get the value among `defaults`.
+pub fn retarget(
+    topology: &Topology,
+    provider: &str,
+    defaults: &Map,
+) -> (Topology, Vec<NotCarried>) {
     let mut lost = Vec::new();
     let definitions = topology.definitions().iter().map(|definition| Definition {
         name: definition.name.clone(),
@@ -92,14 +97,16 @@ pub fn retarget(topology: &Topology, provider: &str) -> (Topology, Vec<NotCarrie
             .iter()
             .enumerate()
             .map(|(position, implementation)| {
-                convert(implementation, provider, |key, reason| {
+                let mut converted = convert(implementation, provider, |key, reason| {
                     lost.push(NotCarried {
                         definition: definition.name.clone(),
                         implementation: position,
                         key: key.to_owned(),
                         reason,
                     });
-                })
+                });
+                fill_in(&mut converted.resource, defaults);
+                converted
             })
             .collect(),
     });
@@ -148,6 +155,33 @@ fn convert(
         provider: provider.to_owned(),
         resource: Value::Map(kept),
         ..implementation.clone()
+    }
+}
+
+/// What descriptors that are handed round have in place of settings that are
+/// everybody's own.
+const NOT_FILLED_IN: &str = "replace_with_";
+
+/// Gives settings that are missing or were never filled in their default.
+fn fill_in(resource: &mut Value, defaults: &Map) {
+    let Value::Map(entries) = resource else {
+        return;
+    };
+    for (key, default) in defaults {
+        match entries.iter_mut().find(|(name, _)| name == key) {
+            None => entries.push((key.clone(), default.clone())),
+            Some((_, value)) if is_not_filled_in(value) => *value = default.clone(),
+            Some(_) => {}
+        }
+    }
+}
+
+fn is_not_filled_in(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.starts_with(NOT_FILLED_IN),
+        Value::List(items) => !items.is_empty() && items.iter().all(is_not_filled_in),
+        Value::Null => true,
+        _ => false,
     }
 }
 

@@ -57,9 +57,9 @@ fn carry_out(mut arguments: Arguments, output: Output) -> Result<Exit, Failure> 
         .allow_host_commands(arguments.global.allow_host_commands);
     let global = &arguments.global;
     match &arguments.command {
-        Command::Validate(own) => validate::run(own, output),
+        Command::Validate(own) => validate::run(own, global, output),
         Command::Lint(own) => lint::run(own, output),
-        Command::Render(own) => render::run(own, output),
+        Command::Render(own) => render::run(own, global, output),
         Command::Plan(own) => plan::run(own, global, output),
         Command::Up(own) => up::run(own, global, output),
         Command::Status(own) => status::run(own, global, output),

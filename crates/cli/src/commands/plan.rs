@@ -25,13 +25,13 @@ pub(crate) fn run(
             Failure::usage("`--graph` writes a drawing, not JSON").hint("leave one of them out")
         );
     }
-    let topology = descriptor::prepare(&arguments.descriptor, output)?;
+    let place = Place::find(global)?;
+    let topology = descriptor::prepare(&arguments.descriptor, &place, output)?;
     // A preview calls nobody, so that it can be had of any cloud.
     if let Err(failure) = providers::check_topology(&topology) {
         output.warn(&format!("{}: `up` will refuse", failure.message()));
     }
     let id = place::id_for(arguments.name.as_deref(), topology.name())?;
-    let place = Place::find(global)?;
     let engine = world::read_or_new(&place, &id)?;
     let (changed, plan) = engine.preview(&Input::Intent(Arc::new(topology)))?;
     drop(engine);

@@ -13,12 +13,13 @@ use zenekar_model::{
 };
 use zenekar_occopus::OccopusRenderer;
 
-use crate::arguments::RenderArguments;
+use crate::arguments::{Global, RenderArguments};
 use crate::descriptor;
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::host_commands::ThisMachine;
 use crate::output::{Output, SCHEMA_VERSION};
+use crate::place::Place;
 use crate::secrets::Secrets;
 
 /// What stands for the addresses that instances will have: the documentation's
@@ -35,8 +36,13 @@ struct Shown<'a> {
     rendered: Rendered,
 }
 
-pub(crate) fn run(arguments: &RenderArguments, output: Output) -> Result<Exit, Failure> {
-    let topology = descriptor::prepare(&arguments.descriptor, output)?;
+pub(crate) fn run(
+    arguments: &RenderArguments,
+    global: &Global,
+    output: Output,
+) -> Result<Exit, Failure> {
+    let place = Place::find(global)?;
+    let topology = descriptor::prepare(&arguments.descriptor, &place, output)?;
     let wanted = arguments.node.as_deref().map(Subject::parse).transpose()?;
     if let Some(subject) = &wanted {
         subject.check(&topology)?;

@@ -164,7 +164,7 @@ impl Subject {
         if let Some(provider) = self.providers.get(name) {
             return Ok(Arc::clone(provider));
         }
-        let provider = providers::open_one(&self.place, name)?;
+        let provider = providers::open_one(&self.place, &self.store, name)?;
         self.providers
             .insert(name.to_owned(), Arc::clone(&provider));
         Ok(provider)

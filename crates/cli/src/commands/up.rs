@@ -25,10 +25,10 @@ pub(crate) fn run(
     global: &Global,
     output: Output,
 ) -> Result<Exit, Failure> {
-    let topology = Arc::new(descriptor::prepare(&arguments.descriptor, output)?);
+    let place = Place::find(global)?;
+    let topology = Arc::new(descriptor::prepare(&arguments.descriptor, &place, output)?);
     providers::check_topology(&topology)?;
     let id = place::id_for(arguments.name.as_deref(), topology.name())?;
-    let place = Place::find(global)?;
     let input = Input::Intent(Arc::clone(&topology));
     let engine = world::read_or_new(&place, &id)?;
     let needs = Needs::of(engine.state(), Some(&topology));

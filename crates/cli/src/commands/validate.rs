@@ -3,13 +3,18 @@
 use serde_json::json;
 use zenekar_diagnostics::Severity;
 
-use crate::arguments::ValidateArguments;
+use crate::arguments::{Global, ValidateArguments};
 use crate::descriptor::{self, Described};
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::{Output, SCHEMA_VERSION, counted, grouped};
+use crate::place::Place;
 
-pub(crate) fn run(arguments: &ValidateArguments, output: Output) -> Result<Exit, Failure> {
+pub(crate) fn run(
+    arguments: &ValidateArguments,
+    global: &Global,
+    output: Output,
+) -> Result<Exit, Failure> {
     let mut described = Described::load(&arguments.descriptor);
     let errors = described.count(Severity::Error);
     let warnings = described.count(Severity::Warning);
@@ -49,8 +54,8 @@ pub(crate) fn run(arguments: &ValidateArguments, output: Output) -> Result<Exit,
         return Err(descriptor::invalid(&arguments.descriptor.file, errors));
     };
     if let Some(provider) = &arguments.descriptor.on {
-        crate::providers::check_name(provider)?;
-        descriptor::move_to(&topology, provider, output);
+        let place = Place::find(global)?;
+        descriptor::settle(&topology, Some(provider), &place, output)?;
     }
     let summary = &described.loaded.summary;
     let to = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);

@@ -21,6 +21,7 @@ use zenekar_runtime::{Session, SharedStore, Silent};
 use super::arguments::AdoptArguments;
 use super::definitions::Definitions;
 use crate::arguments::{Global, RunArguments, SimArguments};
+use crate::clouds::{self, Target};
 use crate::commands::run::confirm;
 use crate::errors::Failure;
 use crate::exit::Exit;
@@ -41,13 +42,14 @@ pub(crate) fn run(
     global: &Global,
     output: Output,
 ) -> Result<Exit, Failure> {
-    if let Some(provider) = &arguments.on {
-        check_target(provider)?;
-    }
     let place = Place::find(global)?;
+    let target = match &arguments.on {
+        Some(text) => Some(find_target(&place, text)?),
+        None => None,
+    };
     let listed = listed_ids(arguments)?;
     let installation = read_installation(arguments, listed.as_ref())?;
-    let mut candidates = candidates(&installation, arguments, &place)?;
+    let mut candidates = candidates(&installation, arguments, target.as_ref(), &place)?;
     let missing = missing_ids(&candidates, listed.as_ref());
     if let Some(id) = arguments.ids.iter().find(|id| missing.contains(*id)) {
         return Err(Failure::usage(format!(
@@ -86,16 +88,16 @@ pub(crate) fn run(
     finish(&candidates, &missing, output)
 }
 
-/// Refuses providers at which nothing of Occopus's can be.
-fn check_target(provider: &str) -> Result<(), Failure> {
-    providers::check_name(provider)?;
-    if provider == providers::LOCAL {
+/// Finds the provider that is meant; refuses those at which nothing of Occopus's can be.
+fn find_target(place: &Place, text: &str) -> Result<Target, Failure> {
+    let target = clouds::target(place, text)?;
+    if target.kind == providers::LOCAL {
         return Err(Failure::usage(
             "nothing of what Occopus runs is among the instances on this machine",
         )
         .hint("`--on sim` tries the adoption on a simulated cloud"));
     }
-    Ok(())
+    Ok(target)
 }
 
 /// Returns the ids that are meant; `None` for all that are there.
@@ -188,6 +190,7 @@ fn read_installation(
 fn candidates(
     installation: &Installation,
     arguments: &AdoptArguments,
+    target: Option<&Target>,
     place: &Place,
 ) -> Result<Vec<Candidate>, Failure> {
     let store = place.look()?.map(SharedStore::new);
@@ -202,7 +205,7 @@ fn candidates(
         if !of_user(&stored.owner.user) {
             continue;
         }
-        let mut candidate = Candidate::new(stored, installation, arguments.on.as_deref());
+        let mut candidate = Candidate::new(stored, installation, target);
         if let (Some(store), Ok(id)) = (&store, &candidate.id) {
             let is_known = store.with(|store| store.infrastructure(id))?.is_some();
             if is_known {

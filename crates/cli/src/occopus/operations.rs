@@ -17,7 +17,7 @@ use zenekar_engine::{Engine, Input, Refusal, ScalingChange, ScalingRequest};
 use zenekar_model::Topology;
 use zenekar_occopus::{
     AuthenticationFile, DefinitionsFile, LoadOptions, NotCarried, OccopusConfiguration,
-    load_definitions, retarget,
+    load_definitions,
 };
 use zenekar_runtime::{
     Host, InboxRequest, RuntimeError, Session, SharedStore, submit, wait_applied,
@@ -30,6 +30,7 @@ use super::report::Report;
 use super::texts::{self, DescriptionTexts};
 use super::turn;
 use crate::arguments::{RunArguments, SimArguments};
+use crate::clouds;
 use crate::commands::{down, run, scale::new_request};
 use crate::errors::Failure;
 use crate::exit::Exit;
@@ -147,9 +148,10 @@ pub(crate) struct Compiled {
 
 /// Reads an infrastructure description, with the node definitions that were imported.
 pub(crate) fn compile(bench: &Bench, description: Description<'_>) -> Result<Compiled, Failure> {
-    if let Some(provider) = &bench.on {
-        providers::check_name(provider)?;
-    }
+    let target = match &bench.on {
+        Some(text) => Some(clouds::target(&bench.place, text)?),
+        None => None,
+    };
     let document = read(description);
     let types = types_of(&document);
     let options = LoadOptions {
@@ -175,13 +177,11 @@ pub(crate) fn compile(bench: &Bench, description: Description<'_>) -> Result<Com
             finding.help.push(help.to_owned());
         }
     }
-    let (topology, not_carried) = match (loaded.topology, &bench.on) {
-        (Some(topology), Some(provider)) => {
-            let (moved, lost) = retarget(&topology, provider);
-            (Some(moved), lost)
-        }
-        (topology, _) => (topology, Vec::new()),
-    };
+    let settled = loaded
+        .topology
+        .map(|topology| clouds::settle(&topology, target.as_ref()));
+    let (topology, not_carried) = settled.unzip();
+    let not_carried = not_carried.unwrap_or_default();
     let texts = document
         .root()
         .map_or_else(DescriptionTexts::default, |root| {

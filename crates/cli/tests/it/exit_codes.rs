@@ -28,8 +28,12 @@ fn the_codes_of_looking_and_planning() {
     sandbox.run(&["plan", "missing.yaml"]).expect(3);
     let elsewhere = pair(&sandbox, "hello", "{min: 1, max: 2}", "");
     let text = std::fs::read_to_string(&elsewhere).expect("it was written");
-    let ec2 = "type: ec2, endpoint: e, regionname: r, image_id: i, instance_type: t";
-    sandbox.write("elsewhere.yaml", &text.replace("type: sim, cores: 1", ec2));
+    let other =
+        "type: cloudbroker, endpoint: e, description: {deployment_id: d, instance_type_id: i}";
+    sandbox.write(
+        "elsewhere.yaml",
+        &text.replace("type: sim, cores: 1", other),
+    );
     // A preview calls nobody; only what would has to have the provider.
     sandbox.run(&["plan", "elsewhere.yaml"]).expect(0);
     sandbox.run(&["up", "elsewhere.yaml", "--yes"]).expect(5);

@@ -30,7 +30,7 @@ nodes:
 #[test]
 fn what_the_target_knows_is_kept_and_the_rest_is_listed() {
     let topology = topology_of(CLOUD);
-    let (moved, lost) = retarget(&topology, "sim");
+    let (moved, lost) = retarget(&topology, "sim", &Vec::new());
     let implementation = moved.candidate(NodeIndex(0), 0).expect("one");
     assert_eq!(implementation.provider, "sim");
     assert_eq!(
@@ -56,7 +56,7 @@ fn what_the_target_knows_is_kept_and_the_rest_is_listed() {
 #[test]
 fn user_data_stays_and_the_resource_counts_as_changed() {
     let topology = topology_of(CLOUD);
-    let (moved, _) = retarget(&topology, "local");
+    let (moved, _) = retarget(&topology, "local", &Vec::new());
     let (before, after) = (
         topology.nodes()[0].fingerprints[0],
         moved.nodes()[0].fingerprints[0],
@@ -88,9 +88,9 @@ fn user_data_stays_and_the_resource_counts_as_changed() {
 #[test]
 fn moving_to_where_it_is_changes_nothing() {
     let topology = topology_of(CLOUD);
-    let (same, lost) = retarget(&topology, "ec2");
+    let (same, lost) = retarget(&topology, "ec2", &Vec::new());
     assert_eq!(same, topology);
     assert!(lost.is_empty());
-    let (moved, _) = retarget(&topology, "sim");
-    assert_eq!(retarget(&moved, "sim").0, moved);
+    let (moved, _) = retarget(&topology, "sim", &Vec::new());
+    assert_eq!(retarget(&moved, "sim", &Vec::new()).0, moved);
 }

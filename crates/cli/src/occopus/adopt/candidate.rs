@@ -9,14 +9,15 @@ use zenekar_base::{
 use zenekar_diagnostics::{Severity, SourceMap};
 use zenekar_engine::{Adoption, Engine, ForeignInstance, Input, LostInstance, Plan};
 use zenekar_model::{NodeIndex, Topology};
-use zenekar_occopus::{LoadOptions, load_text, retarget};
+use zenekar_occopus::{LoadOptions, load_text};
 use zenekar_occopus_redis::{Infrastructure, Installation, Instance};
 use zenekar_provider::{ObserveScope, Provider};
 
 use crate::arguments::parse_id;
+use crate::clouds::{self, Target};
 use crate::errors::{Failure, exit_of_class};
 use crate::output::counted;
-use crate::providers::{self, AVAILABLE};
+use crate::providers;
 
 /// Mistakes of a stored description that are told.
 const MISTAKES_TOLD_MAX: usize = 3;
@@ -82,7 +83,7 @@ impl Candidate {
     pub(super) fn new(
         stored: &Infrastructure,
         installation: &Installation,
-        on: Option<&str>,
+        on: Option<&Target>,
     ) -> Self {
         let id = parse_id(&stored.owner.id).map(InfrastructureId::new);
         let mut candidate = Self {
@@ -138,7 +139,7 @@ impl Candidate {
         }
     }
 
-    fn understand(&mut self, installation: &Installation, on: Option<&str>) {
+    fn understand(&mut self, installation: &Installation, on: Option<&Target>) {
         let (text, borrowed) = self.stored.descriptor(installation);
         let mut sources = SourceMap::default();
         let name = format!("stored description of {}", self.stored.owner.id);
@@ -159,17 +160,15 @@ impl Candidate {
                 "the node definition `{type_name}` is not stored any more; the one that a running instance was made from counts"
             ));
         }
-        self.find_members(&topology, on);
-        let topology = match on {
-            Some(provider) => retarget(&topology, provider).0,
-            None => topology,
-        };
-        self.topology = Some(Arc::new(topology));
+        let (settled, _) = clouds::settle(&topology, on);
+        self.find_members(&topology, &settled);
+        self.topology = Some(Arc::new(settled));
         self.note_losses();
     }
 
-    /// Finds the node and the alternative of every instance.
-    fn find_members(&mut self, topology: &Topology, on: Option<&str>) {
+    /// Finds the node and the alternative of every instance, and the provider
+    /// that it is at by the topology that says where everything is.
+    fn find_members(&mut self, topology: &Topology, settled: &Topology) {
         let mut strangers: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for stored in self.stored.instances.clone() {
             let Some(index) = topology.find(&stored.node) else {
@@ -189,10 +188,10 @@ impl Candidate {
                 all: stored.addresses.clone(),
                 private: None,
             };
-            let stored = Instance {
-                provider: on.map_or(stored.provider.clone(), str::to_owned),
-                ..stored
-            };
+            let provider = settled
+                .candidate(index, alternative as usize)
+                .map_or_else(|| stored.provider.clone(), |one| one.provider.clone());
+            let stored = Instance { provider, ..stored };
             self.members.push(Member {
                 stored,
                 addresses,
@@ -252,7 +251,7 @@ impl Candidate {
     pub(super) fn providers_at_hand(&self) -> BTreeSet<String> {
         let names = self.members.iter().map(|member| &member.stored.provider);
         names
-            .filter(|name| AVAILABLE.contains(&name.as_str()))
+            .filter(|name| providers::is_available(name))
             .cloned()
             .collect()
     }
@@ -263,7 +262,9 @@ impl Candidate {
             .members
             .iter()
             .map(|member| member.stored.provider.as_str());
-        names.filter(|name| !AVAILABLE.contains(name)).collect()
+        names
+            .filter(|name| !providers::is_available(name))
+            .collect()
     }
 
     /// Asks a provider for the instances that should be there.
