@@ -279,6 +279,9 @@ pub(crate) struct PlanArguments {
     /// End with exit code 10 if there are changes
     #[arg(long)]
     pub(crate) detailed_exit_code: bool,
+    /// Do not ask the clouds whether it can be created
+    #[arg(long)]
+    pub(crate) skip_checks: bool,
 }
 
 /// A language for graphs.
@@ -300,6 +303,9 @@ pub(crate) struct UpArguments {
     /// Do not ask before starting
     #[arg(short, long)]
     pub(crate) yes: bool,
+    /// Do not ask the clouds first whether it can be created
+    #[arg(long)]
+    pub(crate) skip_checks: bool,
     #[command(flatten)]
     pub(crate) local: LocalArguments,
     #[command(flatten)]

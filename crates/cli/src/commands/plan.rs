@@ -1,4 +1,4 @@
-//! `zenekar plan`: what `up` would change, and why.
+//! `zenekar plan`: what `up` would change, and why, and what keeps it from doing so.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::place::{self, Place};
+use crate::preflight;
 use crate::providers;
 use crate::render::graph;
 use crate::render::plan::Preview;
@@ -27,14 +28,21 @@ pub(crate) fn run(
     }
     let place = Place::find(global)?;
     let topology = descriptor::prepare(&arguments.descriptor, &place, output)?;
-    // A preview calls nobody, so that it can be had of any cloud.
+    // A preview can be had of any cloud.
     if let Err(failure) = providers::check_topology(&topology) {
         output.warn(&format!("{}: `up` will refuse", failure.message()));
     }
     let id = place::id_for(arguments.name.as_deref(), topology.name())?;
     let engine = world::read_or_new(&place, &id)?;
-    let (changed, plan) = engine.preview(&Input::Intent(Arc::new(topology)))?;
+    let topology = Arc::new(topology);
+    let (changed, plan) = engine.preview(&Input::Intent(Arc::clone(&topology)))?;
     drop(engine);
+    let findings = if arguments.skip_checks {
+        preflight::Findings::default()
+    } else {
+        let descriptor = &arguments.descriptor;
+        preflight::ask(&place, &id, &topology, &changed, &plan, descriptor)?
+    };
     let preview = Preview {
         infrastructure: id.as_str(),
         engine: &changed,
@@ -43,9 +51,15 @@ pub(crate) fn run(
     if let Some(language) = arguments.graph {
         output.data(&graph::draw(language, id.as_str(), &changed, &plan))?;
     } else if output.is_json() {
-        output.json(&preview.to_json())?;
+        let mut value = preview.to_json();
+        value["problems"] = findings.to_json();
+        output.json(&value)?;
     } else {
         output.data(&preview.to_text(output.data_paint, arguments.full))?;
+    }
+    findings.tell(&arguments.descriptor, &topology, output);
+    if let Some(failure) = findings.failure() {
+        return Err(failure);
     }
     let changes = !plan.steps.is_empty() || plan.generation != plan.parent;
     Ok(if arguments.detailed_exit_code && changes {

@@ -16,6 +16,7 @@ use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::place::{self, Place};
+use crate::preflight;
 use crate::providers::{self, Needs};
 use crate::render::plan::notices_shown;
 use crate::world::{self, World};
@@ -34,6 +35,15 @@ pub(crate) fn run(
     let needs = Needs::of(engine.state(), Some(&topology));
     let isolation = arguments.local.isolation;
     needs.check(&arguments.run.sim, isolation)?;
+    if !arguments.skip_checks {
+        let (changed, plan) = engine.preview(&input)?;
+        let descriptor = &arguments.descriptor;
+        let findings = preflight::ask(&place, &id, &topology, &changed, &plan, descriptor)?;
+        findings.tell(descriptor, &topology, output);
+        if let Some(failure) = findings.failure() {
+            return Err(failure);
+        }
+    }
     let seen = if arguments.yes {
         None
     } else {

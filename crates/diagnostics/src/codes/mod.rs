@@ -6,6 +6,7 @@ pub mod description;
 pub mod document;
 pub mod files;
 pub mod lint;
+pub mod preflight;
 pub mod project;
 pub mod template;
 
@@ -30,6 +31,7 @@ pub fn all() -> impl Iterator<Item = &'static Code> {
         project::ALL,
         files::ALL,
         lint::ALL,
+        preflight::ALL,
     ]
     .into_iter()
     .flatten()
