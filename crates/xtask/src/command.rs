@@ -7,8 +7,11 @@ Everything that CI does, as one command
 Usage: cargo xtask COMMAND
 
 Commands:
-  test [--quick]   check formatting, lints and the rules of the house, and run all tests
-                   (--quick: without the long searches over seeds, kill points and odd inputs)
+  test [--quick | --deep]
+                   check formatting, lints and the rules of the house, and run all tests,
+                   also on a Docker engine, a simulated EC2 and an OpenStack of its own
+                   (--quick: without these clouds and without the long searches over seeds,
+                   kill points and odd inputs; --deep: with more of both, for the night)
   ci               print the tools' versions, then do the same as `test`
   fmt [--check]    format all code, or only say whether it is formatted
   lint             run clippy on everything; warnings are errors
@@ -19,7 +22,7 @@ Commands:
 
 Environment:
   CARGO_TARGET_DIR       where cargo builds (default: target)
-  ZENEKAR_TEST_BUDGET    set for the tests: `quick` or `full`
+  ZENEKAR_TEST_BUDGET    set for the tests: `quick`, `full` or `deep`
 
 Exit codes:
   0  everything passed
@@ -60,8 +63,31 @@ pub enum Command {
 /// What `test` was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Leave out the long searches.
-    pub quick: bool,
+    /// How much is tried.
+    pub budget: Budget,
+}
+
+/// How much tests try.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Budget {
+    /// No clouds, and no long searches.
+    Quick,
+    /// What every change has to pass.
+    #[default]
+    Full,
+    /// More seeds and more kills, for a night.
+    Deep,
+}
+
+impl Budget {
+    /// Returns what tests read in `ZENEKAR_TEST_BUDGET`.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Full => "full",
+            Self::Deep => "deep",
+        }
+    }
 }
 
 impl Command {
@@ -72,7 +98,12 @@ impl Command {
             [] => Err("a command is missing".to_owned()),
             ["help" | "--help" | "-h", ..] | [_, "--help" | "-h"] => Ok(Self::Help),
             ["test"] => Ok(Self::Test(Options::default())),
-            ["test", "--quick"] => Ok(Self::Test(Options { quick: true })),
+            ["test", "--quick"] => Ok(Self::Test(Options {
+                budget: Budget::Quick,
+            })),
+            ["test", "--deep"] => Ok(Self::Test(Options {
+                budget: Budget::Deep,
+            })),
             ["ci"] => Ok(Self::Ci),
             ["fmt"] => Ok(Self::Format { check: false }),
             ["fmt", "--check"] => Ok(Self::Format { check: true }),
@@ -93,7 +124,16 @@ impl Command {
                 "test" | "ci" | "fmt" | "lint" | "tidy" | "fuzz" | "bench",
                 extra,
                 ..,
-            ] => Err(format!("`{}` does not take `{extra}`", words[0])),
+            ] => Err(match words.as_slice() {
+                ["test", "--quick", "--deep"] | ["test", "--deep", "--quick"] => {
+                    "`--quick` and `--deep` do not go together".to_owned()
+                }
+                _ => format!(
+                    "`{}` does not take `{}`",
+                    words[0],
+                    words.get(2).unwrap_or(extra)
+                ),
+            }),
             [other, ..] => Err(format!("there is no command `{other}`")),
         }
     }
@@ -128,12 +168,32 @@ mod tests {
     }
 
     #[test]
+    fn a_test_run_has_three_sizes() {
+        for (line, budget) in [
+            ("test", Budget::Full),
+            ("test --quick", Budget::Quick),
+            ("test --deep", Budget::Deep),
+        ] {
+            assert_eq!(parse(line), Ok(Command::Test(Options { budget })));
+        }
+        assert_eq!(Budget::Deep.text(), "deep");
+    }
+
+    #[test]
     fn mistakes_are_named() {
         assert_eq!(parse(""), Err("a command is missing".to_owned()));
         assert_eq!(parse("tset"), Err("there is no command `tset`".to_owned()));
         assert_eq!(
             parse("test --fast"),
             Err("`test` does not take `--fast`".to_owned())
+        );
+        assert_eq!(
+            parse("test --deep --quick"),
+            Err("`--quick` and `--deep` do not go together".to_owned())
+        );
+        assert_eq!(
+            parse("test --deep twice"),
+            Err("`test` does not take `twice`".to_owned())
         );
         assert_eq!(parse("fuzz 5"), Ok(Command::Fuzz { seconds: 5 }));
         assert_eq!(

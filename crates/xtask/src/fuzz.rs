@@ -4,7 +4,7 @@
 //! libFuzzer needs to see which branches an input took, and none of them asks
 //! for another toolchain. `cargo fuzz` would pass the same.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -13,6 +13,9 @@ use crate::steps::{announce, cargo_command};
 
 /// How long each target runs unless somebody says otherwise.
 pub(crate) const SECONDS_DEFAULT: u32 = 20;
+
+/// How long each target runs in a night.
+pub(crate) const SECONDS_DEEP: u32 = 120;
 
 /// The longest inputs in bytes.
 const INPUT_BYTES_MAX: u32 = 4096;
@@ -31,9 +34,7 @@ const FLAGS: &str = "-Cpasses=sancov-module \
 /// Builds all targets and runs one after the other; says whether none found anything.
 pub(crate) fn run(root: &Path, seconds: u32) -> Result<bool> {
     let folder = root.join("fuzz");
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let target = target.join("fuzz");
+    let target = crate::steps::target(root).join("fuzz");
     let host = host()?;
     let arguments = [
         "build",

@@ -7,6 +7,7 @@
 #![expect(clippy::print_stderr, reason = "a build tool talks to the terminal")]
 
 mod command;
+mod environments;
 mod fuzz;
 mod python;
 mod steps;
@@ -17,7 +18,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-pub use command::{Command, Options, USAGE};
+pub use command::{Budget, Command, Options, USAGE};
 pub use summary::Summary;
 
 /// How a command can end, beside success.

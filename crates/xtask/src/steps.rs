@@ -6,21 +6,33 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::{Failure, Options, Summary, fuzz, python, say, system};
+use crate::environments::{self, Environment, Environments, Start};
+use crate::{Budget, Failure, Options, Summary, fuzz, python, say, system};
 
 /// The package whose tests are the rules of the house.
 const TIDY_PACKAGE: &str = "zenekar-xtask";
 
+/// The tests that need `OpenStack`; the other ones have run before it starts.
+const OPENSTACK_TESTS: [&[&str]; 2] = [
+    &["--package", "zenekar-provider-openstack"],
+    &[
+        "--package",
+        "zenekar-cli",
+        "--test",
+        "it",
+        "--",
+        "openstack",
+    ],
+];
+
+/// A step by name, and whether it passed.
+type Step = (&'static str, Result<bool>);
+
 /// Runs all checks, also after one has failed, and ends with the number of tests.
 pub(crate) fn test(options: &Options) -> Result<(), Failure> {
     system::prepare()?;
-    let budget = if options.quick { "quick" } else { "full" };
-    if options.quick {
-        say(
-            &"quick: the long searches over seeds, kill points and odd inputs are left out; `cargo xtask test` has them",
-        );
-    }
-    let mut steps = vec![("fmt", format(true)), ("lint", lint())];
+    let budget = options.budget;
+    let mut steps: Vec<Step> = vec![("fmt", format(true)), ("lint", lint())];
     let python = match python::prepare(&root()) {
         Ok(folder) => Some(folder),
         Err(error) => {
@@ -28,29 +40,81 @@ pub(crate) fn test(options: &Options) -> Result<(), Failure> {
             None
         }
     };
-    let mut summary = Summary::default();
-    for (name, arguments) in [
-        ("tidy", ["--package", TIDY_PACKAGE].as_slice()),
-        (
-            "test",
-            ["--workspace", "--exclude", TIDY_PACKAGE].as_slice(),
-        ),
-    ] {
-        let counted = count_tests(name, arguments, budget, python.as_deref());
-        let passed = counted
-            .as_ref()
-            .is_ok_and(|counted| counted.failed == 0 && counted.passed > 0);
-        steps.push((
-            name,
-            counted.map(|counted| summary.add(counted)).map(|()| passed),
-        ));
+    let mut run = Run {
+        budget,
+        python,
+        environments: Environments::new(root()),
+        summary: Summary::default(),
+        steps,
+    };
+    run.count("tidy", &["--package", TIDY_PACKAGE]);
+    if budget == Budget::Quick {
+        say(
+            &"quick: the Docker engine, the simulated EC2 and the OpenStack are left out, and so are the long searches over seeds, kill points and odd inputs; `cargo xtask test` has them",
+        );
+    } else {
+        // Where something could not be installed, the start says what that means.
+        system::prepare_clouds();
+        for environment in [environments::DOCKER, environments::EC2] {
+            run.start(environment);
+        }
     }
-    if !options.quick {
-        steps.push(("fuzz", fuzz::run(&root(), fuzz::SECONDS_DEFAULT)));
+    run.count("test", &["--workspace", "--exclude", TIDY_PACKAGE]);
+    if budget != Budget::Quick {
+        if run.start(environments::OPENSTACK) {
+            for selection in OPENSTACK_TESTS {
+                run.count(environments::OPENSTACK.name, selection);
+            }
+        }
+        run.steps.extend(run.environments.stop());
+        let seconds = match budget {
+            Budget::Deep => fuzz::SECONDS_DEEP,
+            Budget::Full | Budget::Quick => fuzz::SECONDS_DEFAULT,
+        };
+        run.steps.push(("fuzz", fuzz::run(&root(), seconds)));
     }
-    let result = report(&steps);
-    say(&summary);
+    let result = report(&run.steps);
+    say(&run.summary);
     result
+}
+
+/// A run of all checks, so far.
+struct Run {
+    budget: Budget,
+    python: Option<PathBuf>,
+    environments: Environments,
+    summary: Summary,
+    steps: Vec<Step>,
+}
+
+impl Run {
+    /// Starts an environment; says whether tests can use it.
+    fn start(&mut self, environment: Environment) -> bool {
+        match self.environments.start(environment) {
+            Ok(Start::Ready) => true,
+            Ok(Start::Skipped) => false,
+            Err(error) => {
+                self.steps.push((environment.name, Err(error)));
+                false
+            }
+        }
+    }
+
+    /// Runs tests and counts them.
+    fn count(&mut self, name: &'static str, selection: &[&str]) {
+        let counted = count_tests(name, selection, |command| {
+            command.env("ZENEKAR_TEST_BUDGET", self.budget.text());
+            if let Some(folder) = &self.python {
+                command.env(python::PATH_VARIABLE, folder);
+            }
+            self.environments.tell(command);
+        });
+        let passed = counted.map(|counted| {
+            self.summary.add(counted);
+            counted.failed == 0 && counted.passed > 0
+        });
+        self.steps.push((name, passed));
+    }
 }
 
 /// Runs the fuzz targets.
@@ -77,7 +141,7 @@ pub(crate) fn ci() -> Result<(), Failure> {
 
 /// Checks the rules of the house.
 pub(crate) fn tidy() -> Result<(), Failure> {
-    let counted = count_tests("tidy", &["--package", TIDY_PACKAGE], "quick", None);
+    let counted = count_tests("tidy", &["--package", TIDY_PACKAGE], |_| {});
     let summary = counted.as_ref().copied().unwrap_or_default();
     let result = report(&[(
         "tidy",
@@ -187,23 +251,15 @@ fn bench_targets() -> Result<Vec<(String, String)>> {
 }
 
 /// Runs tests, shows their output and counts them.
-fn count_tests(
-    name: &str,
-    selection: &[&str],
-    budget: &str,
-    python: Option<&Path>,
-) -> Result<Summary> {
+fn count_tests(name: &str, selection: &[&str], tell: impl FnOnce(&mut Command)) -> Result<Summary> {
     let arguments = [&["test", "--locked", "--no-fail-fast"], selection].concat();
     announce(name, &arguments);
     let mut command = cargo_command();
     command
         .args(&arguments)
-        .env("ZENEKAR_TEST_BUDGET", budget)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    if let Some(folder) = python {
-        command.env(python::PATH_VARIABLE, folder);
-    }
+    tell(&mut command);
     let mut child = command.spawn().context("cannot run `cargo test`")?;
     let mut summary = Summary::default();
     if let Some(output) = child.stdout.take() {
@@ -238,6 +294,11 @@ pub(crate) fn cargo_command() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     command
+}
+
+/// Returns the folder for all that is built.
+pub(crate) fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
 /// Returns the root of the workspace.

@@ -67,9 +67,47 @@ const REQUIREMENTS: &[Requirement] = &[
     },
 ];
 
+/// What the environments of a full run need beside that.
+const REQUIREMENTS_CLOUDS: &[Requirement] = &[
+    Requirement {
+        // A client alone starts no engine, and an engine that answers needs
+        // no program of this machine.
+        probe: &[
+            "sh",
+            "-c",
+            "PATH=\"$PATH:/usr/sbin\"; docker version || { docker --version && dockerd --version && containerd --version && runc --version; }",
+        ],
+        package: "docker.io",
+        reason: "runs the instances of the tests of providers",
+    },
+    Requirement {
+        probe: &[
+            "sh",
+            "-c",
+            "PATH=\"$PATH:/usr/sbin:/sbin\"; iptables --version",
+        ],
+        package: "iptables",
+        reason: "leads instances to their network and their metadata",
+    },
+    Requirement {
+        probe: &["mmdebstrap", "--version"],
+        package: "mmdebstrap",
+        reason: "makes the images of the tests without a registry",
+    },
+];
+
 /// Installs what is missing, and nothing if nothing is.
 pub(crate) fn prepare() -> Result<(), Failure> {
-    let missing: Vec<&Requirement> = REQUIREMENTS
+    install(REQUIREMENTS)
+}
+
+/// Installs what the environments need; says whether all of it is there.
+pub(crate) fn prepare_clouds() -> bool {
+    install(REQUIREMENTS_CLOUDS).is_ok()
+}
+
+fn install(requirements: &[Requirement]) -> Result<(), Failure> {
+    let missing: Vec<&Requirement> = requirements
         .iter()
         .filter(|requirement| !succeeds(requirement.probe))
         .collect();
@@ -102,7 +140,8 @@ pub(crate) fn prepare() -> Result<(), Failure> {
     Ok(())
 }
 
-fn succeeds(words: &[&str]) -> bool {
+/// Says whether a program is there and succeeds; shows nothing of it.
+pub(crate) fn succeeds(words: &[&str]) -> bool {
     let Some((program, arguments)) = words.split_first() else {
         return false;
     };

@@ -96,7 +96,7 @@ fn has_python() -> bool {
 }
 
 fn is_full_budget() -> bool {
-    std::env::var_os("ZENEKAR_TEST_BUDGET").is_some_and(|budget| budget == "full")
+    crate::kill_sweep::is_full()
 }
 
 /// Says whether somebody learns from the answer who did the balancing.

@@ -38,6 +38,9 @@ fn sweep(name: &str, seeds: std::ops::Range<u64>, settings: &Settings, adversary
     );
 }
 
+/// How many times the seeds of the full budget a night tries.
+const DEEP: u64 = 10;
+
 /// Seeds per sweep: a fixed budget, larger when the full budget is asked for.
 fn budget(quick: u64, full: u64) -> std::ops::Range<u64> {
     let first = std::env::var("ZENEKAR_TEST_FIRST_SEED")
@@ -46,6 +49,7 @@ fn budget(quick: u64, full: u64) -> std::ops::Range<u64> {
         .unwrap_or(0);
     let count = match std::env::var("ZENEKAR_TEST_BUDGET").as_deref() {
         Ok("full") => full,
+        Ok("deep") => full * DEEP,
         _ => quick,
     };
     first..first + count

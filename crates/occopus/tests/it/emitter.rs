@@ -150,6 +150,7 @@ fn document() -> impl Strategy<Value = String> {
 fn random_documents_are_written_as_by_the_original() {
     let count = match std::env::var("ZENEKAR_TEST_BUDGET").as_deref() {
         Ok("full") => 20_000,
+        Ok("deep") => 100_000,
         _ => 2_000,
     };
     let config = Config::default();

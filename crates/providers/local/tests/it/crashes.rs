@@ -17,6 +17,7 @@ const DOES: &str = "ZENEKAR_TEST_DOES";
 fn rounds() -> u32 {
     match std::env::var("ZENEKAR_TEST_BUDGET").as_deref() {
         Ok("full") => 100,
+        Ok("deep") => 300,
         _ => 10,
     }
 }
