@@ -358,7 +358,7 @@ fn other_clouds_are_named_and_can_be_left() {
     let tools = Tools::new();
     let nodes = "\
 'node_def:vm':
-  - resource: {type: ec2, endpoint: 'https://ec2.example.org', regionname: eu, image_id: ami, instance_type: small}
+  - resource: {type: cloudbroker, endpoint: 'https://cloud.example.org', description: {deployment_id: d, instance_type_id: i}}
     health_check: {ping: False}
 ";
     tools.sandbox.write("nodes.yaml", nodes);
@@ -367,7 +367,7 @@ fn other_clouds_are_named_and_can_be_left() {
     tools.sandbox.write("one.yaml", file);
     let refused = tools.run("build", &["-i", "one", "one.yaml"]).expect(1);
     assert!(
-        refused.stderr.contains("provider `ec2`"),
+        refused.stderr.contains("provider `cloudbroker`"),
         "{}",
         refused.stderr
     );

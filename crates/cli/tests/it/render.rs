@@ -102,7 +102,7 @@ fn all_nodes_are_shown_in_the_order_in_which_they_come_up() {
     let run = sandbox.ok(&["render", &file]);
     assert!(
         run.stdout.starts_with(
-            "==> db/0 <== on `docker`\nenv: DB_PASSWORD=***\nenv: PORT=8080\ncommand: run 'a b'\n\n==> app/0 <== on `nova`\n#cloud-config\n"
+            "==> db/0 <== on `docker@unix://var/run/docker.sock`\nenv: DB_PASSWORD=***\nenv: PORT=8080\ncommand: run 'a b'\n\n==> app/0 <== on `nova@https://example.org,project=project`\n#cloud-config\n"
         ),
         "{}",
         run.stdout
