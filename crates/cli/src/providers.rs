@@ -149,6 +149,7 @@ impl Needs {
         let orphaned = state.orphans.keys().map(|(provider, _)| *provider);
         let mut current: BTreeSet<String> = held
             .chain(orphaned)
+            .chain(state.held.iter().copied())
             .collect::<BTreeSet<ProviderIndex>>()
             .into_iter()
             .filter_map(here)

@@ -59,6 +59,7 @@ impl Engine {
             About::Recontextualise(key) => self.recontextualised(key, result),
             About::Probe(key) => self.probed(key, flight.asked_at, result),
             About::ObserveAll => self.observed(provider, None, flight.asked_at, result),
+            About::Release => self.released(provider, result),
             About::Observe(keys) => self.observed(provider, Some(keys), flight.asked_at, result),
         }
     }

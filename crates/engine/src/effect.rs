@@ -85,6 +85,8 @@ pub enum Response {
     Recontextualised,
     /// To [`Operation::Probe`]: the finding.
     Probed(ProbeResult),
+    /// To [`Operation::Release`]: nothing is left.
+    Released,
 }
 
 /// Which resources an observation covers.
@@ -156,6 +158,8 @@ pub enum Operation {
         /// The candidate that it was created from.
         candidate: u32,
     },
+    /// Remove what was made for the infrastructure besides instances.
+    Release,
 }
 
 impl Operation {
@@ -167,6 +171,7 @@ impl Operation {
             Self::Delete { .. } => "delete",
             Self::Recontextualise { .. } => "recontextualise",
             Self::Probe { .. } => "probe",
+            Self::Release => "release",
         }
     }
 }

@@ -9,7 +9,9 @@ use zenekar_base::{
 use zenekar_model::Topology;
 
 use crate::effect::{Effect, Input, Notice};
-use crate::progress::{GivenCache, InFlight, NodeProgress, Progress, ProviderProgress, Timer};
+use crate::progress::{
+    GivenCache, InFlight, NodeProgress, Progress, ProviderProgress, ReleaseProgress, Timer,
+};
 use crate::record::{Entry, Record};
 use crate::settings::{BLOCK_RETRY_INTERVAL, Settings};
 use crate::state::{Instance, ProviderIndex, State};
@@ -86,6 +88,7 @@ impl Engine {
     fn revive(&mut self) {
         self.sync_tables();
         self.rebuild_links();
+        self.mark_left_providers();
         for (key, instance) in &self.state.instances {
             let mut progress = Progress::default();
             if instance.uncertain_since.is_some() {
@@ -125,7 +128,8 @@ impl Engine {
             .values()
             .filter_map(|instance| instance.provider);
         let orphaned = self.state.orphans.keys().map(|(provider, _)| *provider);
-        let mut needed: BTreeSet<ProviderIndex> = held.chain(orphaned).collect();
+        let unreleased = self.unreleased();
+        let mut needed: BTreeSet<ProviderIndex> = held.chain(orphaned).chain(unreleased).collect();
         if let Some(topology) = self.topology() {
             let candidates = topology
                 .indices()
@@ -222,6 +226,7 @@ impl Engine {
                 break;
             }
         }
+        self.release_providers();
         self.conclude_teardown();
     }
 
@@ -230,6 +235,7 @@ impl Engine {
             && !self.state.torn_down
             && self.state.instances.is_empty()
             && self.state.orphans.is_empty()
+            && self.state.held.is_empty()
             && self.is_synchronised()
         {
             self.record(Record::TornDown);
@@ -419,6 +425,8 @@ impl Engine {
                 watched: BTreeSet::new(),
                 orphans_busy: BTreeMap::new(),
                 needed: true,
+                left: false,
+                release: ReleaseProgress::default(),
             };
             let synchronised = progress.synchronised;
             self.providers.push(progress);

@@ -56,6 +56,7 @@ impl Engine {
     /// Brings what lives only in memory in line with a new topology.
     pub(crate) fn sync_after_intent(&mut self) {
         self.rebuild_links();
+        self.mark_left_providers();
         for key in self.node_keys() {
             self.mark_outdated(key);
             self.nodes_changed(key);
@@ -249,6 +250,7 @@ impl Engine {
             self.record(Record::TeardownRequested {
                 generation: self.state.generation() + 1,
             });
+            self.mark_left_providers();
             self.dirty_nodes.extend(self.node_keys());
             self.dirty_instances
                 .extend(self.state.instances.keys().copied());
@@ -272,6 +274,8 @@ impl Engine {
             let provider = &mut self.providers[index];
             provider.observe_failures = 0;
             provider.throttled_until = provider.throttled_until.min(now);
+            provider.release.failures = 0;
+            provider.release.not_before = provider.release.not_before.min(now);
             for orphan in provider.orphans_busy.values_mut() {
                 orphan.failures = 0;
                 orphan.not_before = orphan.not_before.min(now);

@@ -21,6 +21,7 @@ mod plan;
 mod progress;
 mod pump;
 mod record;
+mod release;
 pub mod settings;
 mod snapshot;
 mod state;
@@ -38,6 +39,6 @@ pub use record::{AdoptedInstance, Breakage, Doom, Entry, RECORD_VERSION, Record,
 pub use settings::Settings;
 pub use snapshot::{SNAPSHOT_VERSION, Snapshot};
 pub use state::{Instance, Intent, NodeState, Phase, ProviderIndex, State};
-pub use status::{InstanceStatus, NodeStatus, Status, Verdict};
+pub use status::{InstanceStatus, NodeStatus, ReleaseStatus, Status, Verdict};
 pub use step::{Action, Cause, Plan, Step, When};
 pub use waiting::Waiting;

@@ -28,6 +28,7 @@ pub(crate) enum About {
     Probe(InstanceKey),
     ObserveAll,
     Observe(Vec<InstanceKey>),
+    Release,
 }
 
 /// A named timer.
@@ -143,6 +144,22 @@ pub(crate) struct ProviderProgress {
     pub(crate) orphans_busy: BTreeMap<ResourceId, OrphanProgress>,
     /// Whether it has to be seen before anything can be said to be done.
     pub(crate) needed: bool,
+    /// Whether the intent has no use for it any more.
+    pub(crate) left: bool,
+    pub(crate) release: ReleaseProgress,
+}
+
+/// How the release of a provider goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct ReleaseProgress {
+    /// The call in flight.
+    pub(crate) call: Option<CallId>,
+    /// Failed attempts in a row.
+    pub(crate) failures: u32,
+    /// No attempt before this time.
+    pub(crate) not_before: Timestamp,
+    /// The last error.
+    pub(crate) last_error: Option<ProviderError>,
 }
 
 /// How the deletion of an orphan goes.

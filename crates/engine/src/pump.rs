@@ -24,6 +24,10 @@ impl Engine {
             if progress.in_flight >= progress.calls_in_flight_max {
                 return;
             }
+            if progress.release.call.is_some() {
+                // What a creation needs must not vanish while it goes on.
+                return;
+            }
             if let Some((_, key)) = progress.waiting.pop_first() {
                 self.start(provider, key);
             } else {

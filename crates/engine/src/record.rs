@@ -331,6 +331,12 @@ pub enum Record {
         /// The resource.
         resource: ResourceId,
     },
+    /// The provider has removed what it had made besides instances; what is
+    /// made there later has to be released again.
+    Released {
+        /// The provider.
+        provider: String,
+    },
     /// Nothing is left of an infrastructure that was to go down.
     TornDown,
 }
@@ -362,6 +368,7 @@ impl Record {
             Self::Unblocked { .. } => "unblocked",
             Self::OrphanFound { .. } => "orphan-found",
             Self::OrphanGone { .. } => "orphan-gone",
+            Self::Released { .. } => "released",
             Self::TornDown => "torn-down",
         }
     }

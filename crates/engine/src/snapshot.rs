@@ -30,6 +30,9 @@ pub struct Snapshot {
     next_given: u32,
     next_instance: u32,
     orphans: Vec<(u16, ResourceId, Timestamp)>,
+    /// Missing in snapshots from before providers were released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held: Option<Vec<u16>>,
     requests: VecDeque<RequestId>,
     replacements: VecDeque<Timestamp>,
     torn_down: bool,
@@ -158,6 +161,7 @@ impl From<&State> for Snapshot {
                 .iter()
                 .map(|((provider, resource), since)| (provider.0, resource.clone(), *since))
                 .collect(),
+            held: Some(state.held.iter().map(|provider| provider.0).collect()),
             requests: state.requests.clone(),
             replacements: state.replacements.clone(),
             torn_down: state.torn_down,
@@ -178,6 +182,11 @@ impl Snapshot {
             .map(|(position, node)| (node.name.clone(), node_key(position)))
             .collect();
         let node_keys = places(&nodes);
+        let held = self.held.unwrap_or_else(|| {
+            // Any provider may have something, unless all is over.
+            let places = (0u16..).take(self.providers.len());
+            places.filter(|_| !self.torn_down).collect()
+        });
         let mut given: BTreeMap<u32, (Arc<Vec<GivenNode>>, u32)> = self
             .given
             .into_iter()
@@ -221,6 +230,7 @@ impl Snapshot {
                 .into_iter()
                 .map(|(provider, resource, since)| ((ProviderIndex(provider), resource), since))
                 .collect(),
+            held: held.into_iter().map(ProviderIndex).collect(),
             requests: self.requests,
             replacements: self.replacements,
             torn_down: self.torn_down,

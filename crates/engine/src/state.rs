@@ -7,7 +7,7 @@ use zenekar_base::{
     Addresses, ErrorClass, GivenNode, InfrastructureId, InstanceKey, InstanceTag, NodeKey,
     RequestId, ResourceId, Timestamp, Token,
 };
-use zenekar_model::{NodeFingerprint, NodeIndex};
+use zenekar_model::{NodeFingerprint, NodeIndex, Topology};
 
 use crate::record::{Breakage, Doom, Entry, Record, SharedTopology};
 use crate::settings::{REPLACEMENTS_REMEMBERED_MAX, REQUESTS_REMEMBERED_MAX};
@@ -204,6 +204,8 @@ pub struct State {
     pub next_instance: u32,
     /// Resources with our tag that nothing wants, and since when we know.
     pub orphans: BTreeMap<(ProviderIndex, ResourceId), Timestamp>,
+    /// Providers that may have something of the infrastructure besides instances.
+    pub held: BTreeSet<ProviderIndex>,
     /// Scaling requests that were applied, oldest first.
     pub requests: VecDeque<RequestId>,
     /// When instances that broke down were replaced, oldest first.
@@ -232,6 +234,7 @@ impl State {
             next_given: 0,
             next_instance: 0,
             orphans: BTreeMap::new(),
+            held: BTreeSet::new(),
             requests: VecDeque::new(),
             replacements: VecDeque::new(),
             torn_down: false,
@@ -360,12 +363,21 @@ impl State {
             Record::OrphanFound { provider, resource } => {
                 let provider = self.provider(provider);
                 self.orphans.insert((provider, resource.clone()), at);
+                self.held.insert(provider);
             }
             Record::OrphanGone { provider, resource } => {
                 let provider = self.provider(provider);
                 self.orphans.remove(&(provider, resource.clone()));
             }
-            Record::TornDown => self.torn_down = true,
+            Record::Released { provider } => {
+                let provider = self.provider(provider);
+                self.held.remove(&provider);
+            }
+            Record::TornDown => {
+                self.torn_down = true;
+                // Journals from before providers were released do not say so.
+                self.held.clear();
+            }
             Record::Gone { instance } => self.apply_gone(*instance),
             about_instance => self.apply_to_instance(about_instance, at),
         }
@@ -434,18 +446,15 @@ impl State {
     /// Gives every provider that the topology names its place, in order, so
     /// that places follow from the records alone.
     fn register_providers(&mut self, topology: &SharedTopology) {
-        let mut seen = BTreeSet::new();
-        for index in topology.indices() {
-            let node = topology.node(index);
-            for (place, candidate) in node.candidates.iter().enumerate() {
-                if seen.insert((node.definition, *candidate))
-                    && let Some(implementation) = topology.candidate(index, place)
-                {
-                    let name = implementation.provider.clone();
-                    self.provider(&name);
-                }
-            }
+        for name in provider_names(topology) {
+            self.provider(name);
         }
+    }
+
+    /// Returns the places of the providers that a topology names.
+    pub(crate) fn named(&self, topology: &Topology) -> BTreeSet<ProviderIndex> {
+        let names = provider_names(topology).into_iter();
+        names.filter_map(|name| self.find_provider(name)).collect()
     }
 
     fn apply_scaled(&mut self, request: &RequestId, generation: u64, targets: &[(NodeKey, u32)]) {
@@ -512,6 +521,8 @@ impl State {
             Record::CreateIntended { candidate, .. } => self.provider_of(key, *candidate),
             _ => None,
         };
+        // The call may make more than the instance.
+        self.held.extend(provider);
         let Some(instance) = self.instances.get_mut(&key) else {
             return;
         };
@@ -579,6 +590,23 @@ impl State {
             )
         })
     }
+}
+
+/// Returns the providers that a topology names, in order and with repetitions.
+fn provider_names(topology: &Topology) -> Vec<&str> {
+    let mut seen = BTreeSet::new();
+    let mut names = Vec::new();
+    for index in topology.indices() {
+        let node = topology.node(index);
+        for (place, candidate) in node.candidates.iter().enumerate() {
+            if seen.insert((node.definition, *candidate))
+                && let Some(implementation) = topology.candidate(index, place)
+            {
+                names.push(implementation.provider.as_str());
+            }
+        }
+    }
+    names
 }
 
 impl NodeState {

@@ -74,6 +74,17 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// Resources with our tag that nothing wants: provider and resource.
     pub orphans: Vec<(String, ResourceId)>,
+    /// Providers that are to remove what they made besides instances.
+    pub releases: Vec<ReleaseStatus>,
+}
+
+/// A provider that the infrastructure has no use for, and what it may still have of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseStatus {
+    /// The provider.
+    pub provider: String,
+    /// What the removal waits for.
+    pub waiting: Option<Waiting>,
 }
 
 /// Where the engine stands.
@@ -115,6 +126,12 @@ impl Engine {
                 causes.push((key.1.to_string(), error.class, error.message.clone()));
             }
         }
+        for provider in self.unreleased() {
+            if let Some(error) = self.given_up_release(provider) {
+                let name = self.state.providers[provider.index()].clone();
+                causes.push((name, error.class, error.message.clone()));
+            }
+        }
         let members = unsettled.flat_map(|node| &node.instances);
         let stuck = members
             .filter_map(|key| self.instance(*key))
@@ -148,7 +165,9 @@ impl Engine {
     pub fn is_converged(&self) -> bool {
         let clean =
             self.unsettled.is_empty() && self.state.orphans.is_empty() && self.is_synchronised();
-        clean && (!self.state.teardown() || self.state.torn_down)
+        clean
+            && self.unreleased().next().is_none()
+            && (!self.state.teardown() || self.state.torn_down)
     }
 
     /// Says whether anything can still get further without help.
@@ -161,7 +180,12 @@ impl Engine {
             .orphans
             .keys()
             .any(|key| self.given_up_orphan(key).is_none());
-        unseen || orphans_moving || self.unsettled.iter().any(|node| self.node_is_moving(*node))
+        let mut unreleased = self.unreleased();
+        let releases_moving = unreleased.any(|provider| self.release_is_moving(provider));
+        unseen
+            || orphans_moving
+            || releases_moving
+            || self.unsettled.iter().any(|node| self.node_is_moving(*node))
     }
 
     /// Returns the error for which the deletion of an orphan was given up, if it was.
@@ -335,6 +359,7 @@ impl Engine {
             torn_down: self.state.torn_down,
             nodes,
             orphans,
+            releases: self.releases(),
         }
     }
 

@@ -104,6 +104,11 @@ pub enum Waiting {
     Certainty,
     /// The provider has accepted its deletion.
     Disappearance,
+    /// Instances of the infrastructure are there, or may be.
+    Occupied {
+        /// The provider.
+        provider: String,
+    },
     /// Its deletion fails.
     Stuck {
         /// The last error.
@@ -183,6 +188,9 @@ impl fmt::Display for Waiting {
                 formatter.write_str("waits until the provider shows for certain whether it exists")
             }
             Self::Disappearance => formatter.write_str("the provider is deleting it"),
+            Self::Occupied { provider } => {
+                write!(formatter, "instances at provider `{provider}` go first")
+            }
             Self::Stuck {
                 error: Some(error), ..
             } => write!(formatter, "its deletion fails: {error}"),

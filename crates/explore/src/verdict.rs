@@ -274,6 +274,9 @@ fn check_end(world: &World) -> Result<(), Failure> {
             return safety(format!("machine {} is not in the state", entry.resource));
         }
     }
+    if state.teardown() && world.cloud.ledger().networks().next().is_some() {
+        return safety("a network is left behind".to_owned());
+    }
     let intended = world
         .journal
         .iter()

@@ -309,6 +309,7 @@ impl World {
                 resource,
                 ports: Vec::new(),
             },
+            Operation::Release => Request::Release { infrastructure },
         };
         self.note(self.now, request.kind() as u64, id.0);
         self.cloud.submit(self.now, id, request, &mut self.chooser);
@@ -386,5 +387,6 @@ fn response(response: zenekar_simcloud::Response) -> Response {
         zenekar_simcloud::Response::Deleted { gone } => Response::Deleted { gone },
         zenekar_simcloud::Response::Recontextualised => Response::Recontextualised,
         zenekar_simcloud::Response::Probed(result) => Response::Probed(result),
+        zenekar_simcloud::Response::Released => Response::Released,
     }
 }

@@ -197,6 +197,13 @@ fn work_of(
                 })
             })
         }
+        Operation::Release => {
+            let infrastructure = infrastructure();
+            Box::pin(async move {
+                let released = provider.release(infrastructure).await;
+                released.map(|()| Response::Released)
+            })
+        }
         Operation::Recontextualise {
             tag,
             resource,

@@ -21,6 +21,8 @@ pub enum CallKind {
     Recontextualise,
     /// Check health.
     Probe,
+    /// Remove what is left besides machines.
+    Release,
 }
 
 /// What comes of a call, decided when it is submitted.
@@ -94,7 +96,7 @@ impl Outcome {
         match self {
             Self::TimeoutLateEffect => matches!(
                 call,
-                CallKind::Create | CallKind::Delete | CallKind::Recontextualise
+                CallKind::Create | CallKind::Delete | CallKind::Recontextualise | CallKind::Release
             ),
             // For a read, an effect nobody hears of is the same as none.
             Self::TimeoutAfterEffect => !matches!(call, CallKind::Observe | CallKind::Probe),

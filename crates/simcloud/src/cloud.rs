@@ -24,8 +24,10 @@ const EVENTS_MAX: usize = 1_000_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counters {
-    /// Calls submitted, by kind, in the order of [`CallKind`].
+    /// Calls submitted, by kind, in the order of [`CallKind`] up to probes.
     pub calls: [u64; 5],
+    /// Calls submitted that remove what is left besides machines.
+    pub releases: u64,
     /// Calls that ended in an error of any kind.
     pub calls_failed: u64,
     /// Instances that were ever created.
@@ -75,6 +77,9 @@ pub struct SimCloud {
     /// The machines that somebody else has made, by their ids.
     #[serde(default, skip_serializing_if = "no_foreign")]
     pub(crate) foreign: Arc<BTreeMap<ResourceId, u32>>,
+    /// The infrastructures that have a network.
+    #[serde(default, skip_serializing_if = "no_networks")]
+    pub(crate) networks: Arc<BTreeSet<InfrastructureId>>,
     pub(crate) instances_used: u32,
     pub(crate) cores_used: u32,
     pub(crate) outage_until: Timestamp,
@@ -93,6 +98,7 @@ impl Hash for SimCloud {
             sequence,
             resources,
             listed,
+            networks,
             outage_until,
             events,
             ready,
@@ -100,7 +106,7 @@ impl Hash for SimCloud {
             ..
         } = self;
         (settings, now, sequence, resources).hash(state);
-        (listed, outage_until, events, ready, counters).hash(state);
+        (listed, networks, outage_until, events, ready, counters).hash(state);
     }
 }
 
@@ -116,6 +122,7 @@ impl SimCloud {
             tokens: Arc::default(),
             listed: Arc::default(),
             foreign: Arc::default(),
+            networks: Arc::default(),
             instances_used: 0,
             cores_used: 0,
             outage_until: Timestamp(i64::MIN),
@@ -153,7 +160,10 @@ impl SimCloud {
         let sequence = self.next_sequence();
         chooser.begin(sequence);
         let kind = request.kind();
-        self.counters.calls[kind as usize] += 1;
+        match self.counters.calls.get_mut(kind as usize) {
+            Some(calls) => *calls += 1,
+            None => self.counters.releases += 1,
+        }
         if self.events.len() >= EVENTS_MAX {
             return self.schedule_reply(
                 now,
@@ -418,6 +428,10 @@ impl SimCloud {
                 ]);
                 self.quota_footprint(&mut footprint);
             }
+            Request::Release { .. } => {
+                let members = Object::Membership(infrastructure.clone());
+                footprint.writes.push(members);
+            }
             Request::Observe { scope, .. } => {
                 self.observe_footprint(infrastructure, scope, &mut footprint);
             }
@@ -496,7 +510,7 @@ impl Settings {
         match kind {
             CallKind::Create => self.spans.create,
             CallKind::Observe => self.spans.observe,
-            CallKind::Delete => self.spans.delete,
+            CallKind::Delete | CallKind::Release => self.spans.delete,
             CallKind::Recontextualise => self.spans.recontextualise,
             CallKind::Probe => self.spans.probe,
         }
@@ -505,6 +519,10 @@ impl Settings {
 
 fn no_foreign(foreign: &Arc<BTreeMap<ResourceId, u32>>) -> bool {
     foreign.is_empty()
+}
+
+fn no_networks(networks: &Arc<BTreeSet<InfrastructureId>>) -> bool {
+    networks.is_empty()
 }
 
 /// Asks the chooser, if there is something to choose.

@@ -55,6 +55,7 @@ impl SimCloud {
             } => self
                 .probe(at, infrastructure, resource, outcome)
                 .map(Response::Probed),
+            Request::Release { infrastructure } => self.release(infrastructure),
         }
     }
 
@@ -107,6 +108,10 @@ impl SimCloud {
                 ))
             };
         }
+        // Machines of an infrastructure share a network, made before the first of them.
+        if !self.networks.contains(&create.infrastructure) {
+            Arc::make_mut(&mut self.networks).insert(create.infrastructure.clone());
+        }
         self.check_quota(create.cores)?;
         let number = u32::try_from(self.resources.len())
             .expect("the number of resources was checked against its limit");
@@ -124,6 +129,21 @@ impl SimCloud {
         self.counters.created += 1;
         self.begin_boot(at, number, create, chooser);
         Ok(view)
+    }
+
+    /// Removes the network of an infrastructure, if nothing uses it.
+    fn release(&mut self, infrastructure: &InfrastructureId) -> Result<Response, ProviderError> {
+        let mut numbers = self.listed.get(infrastructure).into_iter().flatten();
+        if numbers.any(|&number| self.resources[number as usize].is_alive()) {
+            return Err(ProviderError::new(
+                ErrorClass::Conflict,
+                "the network is still in use",
+            ));
+        }
+        if self.networks.contains(infrastructure) {
+            Arc::make_mut(&mut self.networks).remove(infrastructure);
+        }
+        Ok(Response::Released)
     }
 
     fn check_quota(&self, cores: u32) -> Result<(), ProviderError> {

@@ -100,6 +100,11 @@ impl<'a> Ledger<'a> {
             .map(|resource| LedgerEntry::of(resource))
     }
 
+    /// Returns the infrastructures that have a network.
+    pub fn networks(self) -> impl Iterator<Item = &'a InfrastructureId> {
+        self.cloud.networks.iter()
+    }
+
     /// Returns how many machines exist.
     pub fn alive_count(self) -> u32 {
         self.cloud.instances_used

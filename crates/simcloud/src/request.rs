@@ -88,6 +88,11 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         ports: Vec<u16>,
     },
+    /// Remove what was made for an infrastructure besides machines.
+    Release {
+        /// The infrastructure.
+        infrastructure: InfrastructureId,
+    },
 }
 
 impl Request {
@@ -99,6 +104,7 @@ impl Request {
             Self::Delete { .. } => CallKind::Delete,
             Self::Recontextualise { .. } => CallKind::Recontextualise,
             Self::Probe { .. } => CallKind::Probe,
+            Self::Release { .. } => CallKind::Release,
         }
     }
 
@@ -109,7 +115,8 @@ impl Request {
             Self::Observe { infrastructure, .. }
             | Self::Delete { infrastructure, .. }
             | Self::Recontextualise { infrastructure, .. }
-            | Self::Probe { infrastructure, .. } => infrastructure,
+            | Self::Probe { infrastructure, .. }
+            | Self::Release { infrastructure } => infrastructure,
         }
     }
 }
@@ -131,6 +138,8 @@ pub enum Response {
     Recontextualised,
     /// The health check was carried out.
     Probed(ProbeResult),
+    /// Nothing but machines was left, or nothing at all.
+    Released,
 }
 
 /// The end of a call.

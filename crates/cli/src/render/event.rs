@@ -193,6 +193,10 @@ impl Narrator {
             Record::OrphanGone { provider, resource } => {
                 (Mood::Change, format!("{resource} of `{provider}` is gone"))
             }
+            Record::Released { provider } => (
+                Mood::Change,
+                format!("what `{provider}` had besides instances is gone"),
+            ),
             Record::TornDown => (Mood::Good, "everything is gone".to_owned()),
         })
     }

@@ -138,6 +138,20 @@ impl Shown<'_> {
                 paint.bad("!")
             );
         }
+        for release in self.engine.releases().iter().take(3) {
+            let waiting = release.waiting.as_ref();
+            let waiting = waiting.map_or_else(
+                || "is to remove it".to_owned(),
+                |waiting| waiting_text(waiting, self.engine.now()),
+            );
+            let _ = writeln!(
+                text,
+                "  {} `{}` may have more than instances: {}",
+                paint.notable("!"),
+                release.provider,
+                shorten(&waiting)
+            );
+        }
         text
     }
 
@@ -276,6 +290,7 @@ impl Shown<'_> {
             "at": time_json(self.engine.now()),
             "nodes": nodes,
             "orphans": status.orphans.iter().map(|(provider, resource)| json!({ "provider": provider, "resource": resource })).collect::<Vec<_>>(),
+            "releases": status.releases.iter().map(|release| json!({ "provider": release.provider, "waiting": release.waiting })).collect::<Vec<_>>(),
         })
     }
 }

@@ -5,4 +5,6 @@ mod behaviour;
 mod build;
 mod lives;
 mod regressions;
+mod release;
+mod script;
 mod scripted;

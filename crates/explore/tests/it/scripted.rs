@@ -1,142 +1,13 @@
 //! Worlds that the simulated cloud does not play: every answer is the test's own.
 
-use std::collections::BTreeMap;
-
 use zenekar_base::{
-    Addresses, Capabilities, ErrorClass, Fingerprint, InfrastructureId, InstanceTag, Millis,
-    ProbeResult, ProviderError, ResourceId, ResourceState, ResourceView, Timestamp,
+    Capabilities, ErrorClass, Fingerprint, InstanceTag, Millis, ProbeResult, ProviderError,
+    ResourceState, Timestamp,
 };
-use zenekar_engine::{
-    Call, Effect, Engine, Entry, Input, Operation, Phase, Response, Scope, Settings, State, Verdict,
-};
+use zenekar_engine::{Input, Operation, Phase, Response, Scope, Verdict};
 
 use crate::build::{multi, node, topology};
-
-type Answer = Result<Response, ProviderError>;
-
-/// An engine, its journal, and the calls that nobody has answered yet.
-struct Script {
-    engine: Engine,
-    now: Timestamp,
-    calls: Vec<Call>,
-    journal: Vec<Entry>,
-    settings: Settings,
-}
-
-impl Script {
-    fn new(capabilities: Capabilities) -> Self {
-        let known = ["sim", "a", "b"].map(|name| (name.to_owned(), capabilities.clone()));
-        let settings = Settings {
-            capabilities: BTreeMap::from(known),
-            calls_in_flight_max: None,
-            seed: 1,
-        };
-        let engine = Engine::new(InfrastructureId::new("scripted"), settings.clone());
-        Self {
-            engine,
-            now: Timestamp(1),
-            calls: Vec::new(),
-            journal: Vec::new(),
-            settings,
-        }
-    }
-
-    fn tell(&mut self, input: Input) {
-        self.engine.handle(self.now, input);
-        while let Some(effect) = self.engine.poll() {
-            match effect {
-                Effect::Call(call) => self.calls.push(call),
-                Effect::Persist(entry) => self.journal.push(entry),
-                Effect::Notify(_) => {}
-            }
-        }
-    }
-
-    fn answer(&mut self, call: &Call, result: Answer) {
-        self.tell(Input::Completion {
-            call: call.id,
-            result,
-        });
-    }
-
-    /// Lets time pass until `end`, answering every call at once.
-    fn play(&mut self, end: Timestamp, mut answer: impl FnMut(Timestamp, &Operation) -> Answer) {
-        while self.now < end {
-            for call in std::mem::take(&mut self.calls) {
-                let result = answer(self.now, &call.operation);
-                self.answer(&call, result);
-            }
-            if self.calls.is_empty() {
-                let Some(at) = self.engine.next_deadline() else {
-                    return;
-                };
-                self.now = self.now.max(at).min(end);
-                self.tell(Input::Tick);
-            }
-        }
-    }
-
-    /// Lets another engine take over from the journal.
-    fn crash(&mut self) {
-        let mut state = State::new(InfrastructureId::new("scripted"));
-        for entry in &self.journal {
-            state.apply(entry);
-        }
-        self.engine = Engine::recover(state, self.settings.clone());
-        self.calls.clear();
-    }
-}
-
-fn view(tag: &InstanceTag, resource: &str, state: ResourceState) -> ResourceView {
-    ResourceView {
-        instance: tag.clone(),
-        resource: ResourceId::new(resource),
-        state,
-        addresses: Addresses::default(),
-        token: None,
-        revision: 0,
-        detail: None,
-    }
-}
-
-/// A cloud that does at once what it is told.
-#[derive(Default)]
-struct Obedient {
-    machines: BTreeMap<ResourceId, InstanceTag>,
-    deletions: u32,
-}
-
-impl Obedient {
-    fn shown(&self, state: ResourceState) -> Vec<ResourceView> {
-        let machines = self.machines.iter();
-        machines
-            .map(|(resource, tag)| view(tag, resource.as_str(), state))
-            .collect()
-    }
-
-    fn answer(&mut self, operation: &Operation) -> Response {
-        match operation {
-            Operation::Create { tag, .. } => {
-                let resource = format!("machine-{tag}");
-                let shown = view(tag, &resource, ResourceState::Running);
-                self.machines.insert(ResourceId::new(resource), tag.clone());
-                Response::Created(shown)
-            }
-            Operation::Observe { .. } => Response::Observed(self.shown(ResourceState::Running)),
-            Operation::Delete { resource, .. } => {
-                self.deletions += 1;
-                self.machines.remove(resource);
-                Response::Deleted { gone: true }
-            }
-            Operation::Recontextualise { .. } => Response::Recontextualised,
-            Operation::Probe { .. } => Response::Probed(ProbeResult::Healthy),
-        }
-    }
-}
-
-fn error(class: ErrorClass, message: &str) -> Answer {
-    Err(ProviderError::new(class, message))
-}
+use crate::script::{Obedient, Script, error, view};
 
 #[test]
 fn a_node_moved_to_another_provider_is_created_there() {
@@ -274,7 +145,10 @@ fn a_teardown_after_a_crash_waits_for_late_effects() {
     let end = Timestamp(3_600_000);
     while !script.engine.state().torn_down && script.now < end {
         let step = script.now + Millis::from_secs(1);
-        script.play(step, |_, _| Ok(Response::Observed(Vec::new())));
+        script.play(step, |_, operation| match operation {
+            Operation::Release => Ok(Response::Released),
+            _ => Ok(Response::Observed(Vec::new())),
+        });
     }
     assert!(script.engine.state().torn_down);
     assert!(script.now >= effect_at, "gone at {:?}", script.now);

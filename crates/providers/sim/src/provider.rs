@@ -352,4 +352,13 @@ impl Provider for SimProvider {
             }
         })
     }
+
+    fn release(&self, infrastructure: InfrastructureId) -> Call<'_, ()> {
+        Box::pin(async move {
+            match self.call(Request::Release { infrastructure }).await? {
+                Response::Released => Ok(()),
+                other => Err(wrong_reply(&other)),
+            }
+        })
+    }
 }
