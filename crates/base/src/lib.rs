@@ -6,6 +6,7 @@
 pub mod cloud;
 pub mod fingerprint;
 pub mod id;
+pub mod origin;
 pub mod random;
 pub mod resource;
 pub mod time;
@@ -16,6 +17,7 @@ pub use fingerprint::{Fingerprint, FingerprintBuilder};
 pub use id::{
     CallId, InfrastructureId, InstanceKey, InstanceTag, NodeKey, RequestId, ResourceId, Token,
 };
+pub use origin::{ORIGIN_DIGITS, Origin, OriginError};
 pub use random::Random;
 pub use resource::{
     Addresses, Capabilities, ErrorClass, GivenAddress, GivenNode, ProbeResult, ProbeSpec,

@@ -9,6 +9,7 @@
 mod access;
 pub mod conformance;
 mod inspect;
+mod scoped;
 
 use std::future::Future;
 use std::net::TcpStream;
@@ -26,6 +27,7 @@ pub use inspect::{
     CheckNode, CheckRequest, Identity, Image, ImageQuery, Offer, Owned, OwnedKind, Problem,
     ProblemKind, QuotaItem,
 };
+pub use scoped::{Origins, Scoped, scoped_infrastructure, split_scoped};
 
 /// The future of a provider call. Dropping it cancels the waiting, not
 /// necessarily the effect: then the outcome is unknown.

@@ -8,6 +8,7 @@ use crate::infrastructure::Record;
 use crate::journal::{Damage, Gap, damage_text};
 use crate::lease;
 use crate::limits::PROBLEMS_LISTED_MAX;
+use crate::origin;
 use crate::session::{Session, count};
 use crate::snapshot;
 use crate::store::Store;
@@ -195,6 +196,10 @@ fn check_record(session: Session<'_>, record: &Record) -> Result<InfrastructureR
         }
     }
     report.problems.extend(lease::problem(session, record)?);
+    let origin = origin::damage(session, record)?;
+    report
+        .problems
+        .extend(origin.map(|damage| damage.text().to_owned()));
     report.problems.truncate(PROBLEMS_LISTED_MAX);
     Ok(report)
 }

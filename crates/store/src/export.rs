@@ -3,13 +3,14 @@
 use std::io::Write;
 
 use serde::{Deserialize, Serialize};
-use zenekar_base::InfrastructureId;
+use zenekar_base::{InfrastructureId, Origin};
 
 use crate::checksum::{Summer, push_hex};
 use crate::error::StoreError;
 use crate::inbox;
 use crate::infrastructure::Record;
 use crate::journal::damage_text;
+use crate::origin;
 use crate::session::{Session, count};
 use crate::snapshot::{self, Found};
 use crate::store::Store;
@@ -18,7 +19,9 @@ use crate::survey::{Visit, gap_text, survey};
 /// The name that every export starts with.
 pub(crate) const FORMAT: &str = "zenekar-state";
 /// The version of the format; a change that old readers misread makes a new one.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
+/// The version of the format without origins: still read, and written where there is none.
+pub(crate) const FORMAT_VERSION_WITHOUT_ORIGINS: u32 = 1;
 
 /// What to do with an infrastructure that is not intact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +92,8 @@ pub(crate) enum Line {
         removed_at_ms: Option<i64>,
         first_sequence: u64,
         base_checksum: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
     },
     /// An entry of the journal.
     Entry {
@@ -195,7 +200,17 @@ pub(crate) fn export_record(
         sum: line_sum(),
     };
     let mut exported = Exported::default();
-    writer.write(&header(record))?;
+    let origin = match origin::read(session, record) {
+        Ok(origin) => origin,
+        Err(StoreError::Corrupt { what, .. }) => {
+            exported.problems.push(format!(
+                "{what}: what it has at clouds that others use too is no longer recognised"
+            ));
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    writer.write(&header(record, origin))?;
     let snapshots = snapshot::all(session, record)?;
     let last_sequence = write_entries(session, record, &snapshots, &mut writer, &mut exported)?;
     for found in snapshots {
@@ -233,16 +248,20 @@ pub(crate) fn export_record(
     Ok(exported)
 }
 
-fn header(record: &Record) -> Line {
+fn header(record: &Record, origin: Option<Origin>) -> Line {
     Line::Header {
         format: FORMAT.to_owned(),
-        version: FORMAT_VERSION,
+        version: match origin {
+            Some(_) => FORMAT_VERSION,
+            None => FORMAT_VERSION_WITHOUT_ORIGINS,
+        },
         infrastructure: record.id(),
         name: record.name.clone(),
         created_at_ms: record.created_at_ms,
         removed_at_ms: record.removed_at_ms,
         first_sequence: count(record.first_sequence),
         base_checksum: record.base.to_string(),
+        origin,
     }
 }
 

@@ -6,7 +6,9 @@ use zenekar_base::{InfrastructureId, RequestId, Timestamp};
 
 use crate::checksum::{Checksum, Summer};
 use crate::error::StoreError;
-use crate::export::{Bytes, FORMAT, FORMAT_VERSION, Line, line_sum};
+use crate::export::{
+    Bytes, FORMAT, FORMAT_VERSION, FORMAT_VERSION_WITHOUT_ORIGINS, Line, line_sum,
+};
 use crate::inbox::{self, RequestRow};
 use crate::infrastructure::{self, Record, check_text, genesis};
 use crate::journal::{self, Entry, Gap, chain_at};
@@ -127,13 +129,19 @@ fn begin<'a>(session: Session<'a>, reader: &mut LineReader<'_>) -> Result<Import
         removed_at_ms,
         first_sequence,
         base_checksum,
+        origin,
     } = line
     else {
         return Err(reader.malformed("an export starts with its header"));
     };
-    if format != FORMAT || version != FORMAT_VERSION {
+    let is_known = match version {
+        FORMAT_VERSION => origin.is_some(),
+        FORMAT_VERSION_WITHOUT_ORIGINS => origin.is_none(),
+        _ => false,
+    };
+    if format != FORMAT || !is_known {
         return Err(reader.malformed(format!(
-            "it has format `{format}` {version}, but this version reads `{FORMAT}` {FORMAT_VERSION}"
+            "it has format `{format}` {version}, but this version reads `{FORMAT}` {FORMAT_VERSION_WITHOUT_ORIGINS} and {FORMAT_VERSION}"
         )));
     }
     check_text("the id of an infrastructure", infrastructure.as_str())?;
@@ -148,8 +156,8 @@ fn begin<'a>(session: Session<'a>, reader: &mut LineReader<'_>) -> Result<Import
             path: session.path.to_owned(),
         });
     }
-    let mut record =
-        infrastructure::insert(session, &infrastructure, &name, Timestamp(created_at_ms))?;
+    let created_at = Timestamp(created_at_ms);
+    let mut record = infrastructure::insert(session, &infrastructure, &name, created_at, origin)?;
     record.removed_at_ms = removed_at_ms;
     record.first_sequence = number(first_sequence);
     record.last_sequence = record.first_sequence - 1;

@@ -1,12 +1,13 @@
 //! The infrastructures of a store.
 
 use rusqlite::{OptionalExtension, Row, params};
-use zenekar_base::{InfrastructureId, Timestamp};
+use zenekar_base::{InfrastructureId, Origin, Timestamp};
 
 use crate::checksum::{Checksum, Summer};
 use crate::error::StoreError;
 use crate::lease;
 use crate::limits::TEXT_BYTES_MAX;
+use crate::origin;
 use crate::session::{Session, count, number};
 use crate::store::Store;
 
@@ -277,18 +278,20 @@ impl Meta {
     }
 }
 
-/// Adds a new infrastructure, its free lease included.
+/// Adds a new infrastructure, its free lease and its origin included.
 pub(crate) fn insert(
     session: Session<'_>,
     id: &InfrastructureId,
     name: &str,
     created_at: Timestamp,
+    origin: Option<Origin>,
 ) -> Result<Record, StoreError> {
     let mut meta = Meta::read(session)?
         .ok_or_else(|| session.corrupt("the count of the infrastructures has changed"))?;
     let record = Record::new(meta.next_number, id, name, created_at);
     record.write(session)?;
     lease::insert_free(session, record.number)?;
+    origin::write(session, record.number, origin)?;
     meta.infrastructure_count += 1;
     meta.next_number += 1;
     meta.write(session)?;
@@ -319,7 +322,7 @@ impl Store {
         check_text("the name of an infrastructure", name)?;
         self.write_with("create an infrastructure", |session| {
             if Record::find(session, id)?.is_none() {
-                insert(session, id, name, now)?;
+                insert(session, id, name, now, None)?;
             }
             Ok(())
         })
@@ -380,7 +383,8 @@ impl Store {
     }
 }
 
-const PURGE: [&str; 7] = [
+const PURGE: [&str; 8] = [
+    "DELETE FROM origins WHERE infrastructure = ?1",
     "DELETE FROM journal WHERE infrastructure = ?1",
     "DELETE FROM gaps WHERE infrastructure = ?1",
     "DELETE FROM snapshots WHERE infrastructure = ?1",

@@ -35,6 +35,7 @@ mod journal;
 mod lease;
 pub mod limits;
 mod open;
+mod origin;
 mod repair;
 mod salvage;
 mod schema;

@@ -250,10 +250,10 @@ fn open_immutable(path: &Path, options: &StoreOptions) -> Result<Connection, Sto
     Ok(connection)
 }
 
-/// A reader cannot migrate, so it takes the newest format only.
+/// A reader cannot migrate, so it takes only formats that it can read as they are.
 fn check_readable_version(session: Session<'_>, version: i64) -> Result<(), StoreError> {
     schema::refuse_newer(session, version)?;
-    if version < schema::SCHEMA_VERSION {
+    if version < schema::READABLE_VERSION_MIN {
         return Err(StoreError::ReadOnly {
             operation: "bring the state to the current format",
             path: session.path.to_owned(),

@@ -9,7 +9,8 @@
 //! 3. A damaged snapshot is dropped for the one before it or for the journal.
 //! 4. A damaged request leaves a place that is marked as lost.
 //! 5. A damaged lease is replaced by a free one that fences all former holders off.
-//! 6. The record of an infrastructure is computed again from its entries,
+//! 6. An origin of which one copy is intact is kept; else it is drawn again.
+//! 7. The record of an infrastructure is computed again from its entries,
 //!    provided that they confirm its id.
 //!
 //! Everything that is taken out is kept in the table `quarantine`.
@@ -23,6 +24,7 @@ use crate::inbox::{self, RequestRow};
 use crate::infrastructure::{Meta, Record, genesis};
 use crate::journal::{Position, chain_at, walk};
 use crate::lease::{self, HolderInfo};
+use crate::origin::{self, Damage};
 use crate::session::{Session, count, number};
 use crate::snapshot;
 use crate::store::Store;
@@ -76,6 +78,7 @@ impl Store {
             for record in Record::all(session)? {
                 let losses_before = repair.losses.len();
                 repair.lease(&record)?;
+                repair.origin(&record)?;
                 repair.snapshots(&record)?;
                 let mut record = record;
                 repair.entries(&mut record)?;
@@ -235,6 +238,21 @@ impl Repair<'_> {
                 false,
             );
         }
+        Ok(())
+    }
+
+    fn origin(&mut self, record: &Record) -> Result<(), StoreError> {
+        let Some(damage) = origin::repair(self.session, record)? else {
+            return Ok(());
+        };
+        let consequence = match damage {
+            Damage::Half => "the other copy is kept",
+            Damage::Full => {
+                "it has a new one, so that what it has at clouds that others use too is no longer recognised"
+            }
+        };
+        let what = format!("{}: {consequence}", damage.text());
+        self.lose(record, what, 0, damage == Damage::Full);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::StoreError;
 use crate::infrastructure::Meta;
+use crate::origin::{self, FORMAT_WITH_ORIGINS};
 use crate::session::Session;
 
 /// Marks a file as ours in its header: "ZNKR".
@@ -11,10 +12,13 @@ pub(crate) const APPLICATION_ID: i64 = 0x5a4e_4b52;
 
 /// What brings a database from format `n` to `n + 1`, oldest first. A
 /// published step is never changed: a new format is a new step.
-const MIGRATIONS: [&str; 1] = [VERSION_1];
+const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
 
 /// The newest format: the number of steps.
-pub(crate) const SCHEMA_VERSION: i64 = 1;
+pub(crate) const SCHEMA_VERSION: i64 = 2;
+
+/// The oldest format that is read without being brought to the newest.
+pub(crate) const READABLE_VERSION_MIN: i64 = 1;
 
 /// There is no secondary index but the one on ids: a damaged index hides rows
 /// without an error. Lookups that miss are confirmed by a full scan.
@@ -101,6 +105,17 @@ CREATE TABLE quarantine (
 ) STRICT;
 ";
 
+/// Each infrastructure has an origin.
+const VERSION_2: &str = "
+CREATE TABLE origins (
+    infrastructure INTEGER NOT NULL REFERENCES infrastructures (number),
+    copy INTEGER NOT NULL,
+    origin TEXT NOT NULL,
+    checksum BLOB NOT NULL,
+    PRIMARY KEY (infrastructure, copy)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Reads the format of the database; zero for a new, empty one.
 pub(crate) fn version(session: Session<'_>) -> Result<i64, StoreError> {
     let pragma = |name: &str| {
@@ -157,6 +172,8 @@ pub(crate) fn migrate(session: Session<'_>, found: i64) -> Result<(), StoreError
             next_number: 1,
         }
         .write(session)?;
+    } else if found < FORMAT_WITH_ORIGINS {
+        origin::fill(session)?;
     }
     set_version(session.connection).map_err(|source| session.failed(source))
 }

@@ -7,5 +7,6 @@ mod crashes;
 mod failures;
 mod inbox;
 mod lives;
+mod origins;
 mod recovery;
 mod world;

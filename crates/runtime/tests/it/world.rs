@@ -14,10 +14,11 @@ use zenekar_model::{
     CountRange, Definition, Dependency, Implementation, Node, NodeFingerprint, NodeIndex,
     RenderError, RenderInput, Rendered, Renderer, Topology, TopologyParts, UpdateLimits,
 };
-use zenekar_provider::Provider;
+use zenekar_provider::{Origins, Provider, Scoped};
 use zenekar_provider_sim::{SimFiles, SimProvider};
 use zenekar_runtime::{
-    Cancel, Clock, Host, Observer, Outcome, Pace, RuntimeError, Session, SharedStore, Silent, Until,
+    Cancel, Clock, Host, Observer, Outcome, Pace, RuntimeError, Session, SharedStore, Silent,
+    StoreOrigins, Until,
 };
 use zenekar_simcloud::{LedgerEntry, Settings};
 use zenekar_store::{Store, StoreOptions};
@@ -203,6 +204,19 @@ impl World {
             parallel: None,
             seed: 1,
         }
+    }
+
+    /// What a process with another state directory would have, at the same cloud;
+    /// it treats the cloud as one that others use too.
+    pub(crate) fn host_beside(&self, state: &str) -> Host {
+        let options = StoreOptions::read_write();
+        let store = SharedStore::new(Store::open(&self.path().join(state), options).unwrap());
+        let mut host = self.host();
+        let origins: Arc<dyn Origins> = Arc::new(StoreOrigins::new(store.clone()));
+        for provider in host.providers.values_mut() {
+            *provider = Arc::new(Scoped::new(Arc::clone(provider), Arc::clone(&origins)));
+        }
+        Host { store, ..host }
     }
 
     /// One whole command: leads, runs, closes.

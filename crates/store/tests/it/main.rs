@@ -17,5 +17,6 @@ mod lease;
 mod limits;
 mod log;
 mod model;
+mod origin;
 mod repair;
 mod support;
