@@ -8,6 +8,7 @@ pub mod fingerprint;
 pub mod id;
 pub mod origin;
 pub mod random;
+pub mod reachability;
 pub mod resource;
 pub mod time;
 pub mod value;
@@ -19,6 +20,7 @@ pub use id::{
 };
 pub use origin::{ORIGIN_DIGITS, Origin, OriginError};
 pub use random::Random;
+pub use reachability::{AddressScope, Passage};
 pub use resource::{
     Addresses, Capabilities, ErrorClass, GivenAddress, GivenNode, ProbeResult, ProbeSpec,
     ProviderError, ResourceState, ResourceView,

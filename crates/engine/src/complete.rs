@@ -11,8 +11,8 @@ use crate::engine::Engine;
 use crate::progress::{About, InFlight, Timer};
 use crate::record::{Breakage, Doom, Record};
 use crate::settings::{
-    BLOCK_RETRY_INTERVAL, DELETE_PATIENCE, PROBE_FAILURES_TOLERATED, PROBE_READY_INTERVAL,
-    PROBE_READY_INTERVAL_BUSY, PROBE_STARTING_INTERVAL, RETRY_AFTER_MAX,
+    BLOCK_RETRY_INTERVAL, DELETE_PATIENCE, OBSERVE_STEADY_INTERVAL, PROBE_FAILURES_TOLERATED,
+    PROBE_READY_INTERVAL, PROBE_READY_INTERVAL_BUSY, PROBE_STARTING_INTERVAL, RETRY_AFTER_MAX,
 };
 use crate::state::{Phase, ProviderIndex};
 
@@ -147,6 +147,7 @@ impl Engine {
         }
         let (node, doomed, candidate) =
             (instance.node, instance.doom.is_some(), instance.candidate);
+        let provider = instance.provider;
         // One call without an answer makes the whole attempt uncertain: its
         // effect may still come after a later call of the same token was refused.
         let unanswered = matches!(error.class, ErrorClass::Unknown | ErrorClass::Conflict);
@@ -179,6 +180,10 @@ impl Engine {
             });
             // It is not made of anything now; the next attempt follows the descriptor.
             self.nodes[node.index()].outdated.remove(&key);
+            // The provider may have made it all the same, and have nothing else of ours to look at.
+            if let Some(provider) = provider {
+                self.schedule_observe(provider, self.now + OBSERVE_STEADY_INTERVAL);
+            }
         }
         if given_up && !doomed {
             self.record(Record::Blocked {

@@ -9,6 +9,7 @@ use zenekar_base::{
 use zenekar_model::{NodeIndex, Topology};
 
 use crate::adopt::Adoption;
+use crate::crossing::Unreachable;
 use crate::record::Entry;
 
 /// A user's wish to change counts. Applied exactly once per id.
@@ -225,6 +226,8 @@ pub enum Notice {
         /// The request.
         request: RequestId,
     },
+    /// Instances are told addresses that they cannot reach.
+    Unreachable(Unreachable),
     /// A count was cut to the node's range.
     CountLimited {
         /// The node.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use zenekar_base::{GivenAddress, GivenNode, InstanceKey, NodeKey};
 use zenekar_model::{AddressChange, NodeIndex, Topology};
 
+use crate::crossing::told;
 use crate::engine::Engine;
 use crate::progress::GivenCache;
 use crate::record::Record;
+use crate::state::ProviderIndex;
 
 impl Engine {
     /// Rebuilds who depends on whom and who reads whose addresses.
@@ -35,15 +37,18 @@ impl Engine {
         }
     }
 
-    /// Returns the set of addresses that a new instance of a node is given
-    /// now, making it durable if it is a new one; `None` if the node reads none.
-    pub(crate) fn current_given(&mut self, key: NodeKey) -> Option<u32> {
+    /// Returns the set of addresses that a new instance of a node is given at
+    /// a provider now, making it durable if it is a new one; `None` if the node
+    /// reads none.
+    pub(crate) fn current_given(&mut self, key: NodeKey, at: ProviderIndex) -> Option<u32> {
         match self.nodes[key.index()].given {
             GivenCache::ReadsNone => return None,
-            GivenCache::Set(set) if self.state.given.contains_key(&set) => return Some(set),
-            GivenCache::Set(_) | GivenCache::Unknown => {}
+            GivenCache::Set(place, set) if place == at && self.state.given.contains_key(&set) => {
+                return Some(set);
+            }
+            GivenCache::Set(..) | GivenCache::Unknown => {}
         }
-        let nodes = self.collect_given(key);
+        let nodes = self.collect_given(key, at);
         let set = if nodes.is_empty() {
             None
         } else {
@@ -55,6 +60,7 @@ impl Engine {
                 .find(|(_, (held, _))| **held == nodes)
                 .map(|(set, _)| *set);
             Some(same.unwrap_or_else(|| {
+                self.notify_unreachable(key, at);
                 let set = self.state.next_given;
                 self.record(Record::Given {
                     set,
@@ -63,23 +69,26 @@ impl Engine {
                 set
             }))
         };
-        self.nodes[key.index()].given = set.map_or(GivenCache::ReadsNone, GivenCache::Set);
+        self.nodes[key.index()].given =
+            set.map_or(GivenCache::ReadsNone, |set| GivenCache::Set(at, set));
         set
     }
 
-    /// Returns the addresses of all nodes that a node reads.
-    fn collect_given(&self, key: NodeKey) -> Vec<GivenNode> {
+    /// Returns the addresses of all nodes that a node reads, as they are told at a provider.
+    fn collect_given(&self, key: NodeKey, at: ProviderIndex) -> Vec<GivenNode> {
         let (Some(topology), Some(index)) = (self.topology(), self.state.node(key).index) else {
             return Vec::new();
         };
         let read = read_by(&topology, index);
         read.into_iter()
-            .map(|index| self.given_node(self.state.node_keys[index.index()]))
+            .map(|index| self.given_node(self.state.node_keys[index.index()], Some(at)))
             .collect()
     }
 
-    fn given_node(&self, key: NodeKey) -> GivenNode {
+    fn given_node(&self, key: NodeKey, at: Option<ProviderIndex>) -> GivenNode {
         let node = self.state.node(key);
+        let name = |place: ProviderIndex| self.state.providers[place.index()].as_str();
+        let from = at.map(name);
         let serving = node
             .instances
             .iter()
@@ -88,7 +97,7 @@ impl Engine {
         let instances = serving
             .map(|instance| GivenAddress {
                 instance: instance.tag.clone(),
-                addresses: instance.addresses.clone(),
+                addresses: told(&instance.addresses, from, instance.provider.map(name)),
             })
             .collect();
         GivenNode {
@@ -104,26 +113,26 @@ impl Engine {
         let (Some(topology), Some(index)) = (self.topology(), self.state.node(reader).index) else {
             return;
         };
-        let holders: Vec<(InstanceKey, u32)> = self
+        let holders: Vec<(InstanceKey, u32, Option<ProviderIndex>)> = self
             .state
             .node(reader)
             .instances
             .iter()
             .filter_map(|key| self.instance(*key))
             .filter(|instance| instance.doom.is_none())
-            .filter_map(|instance| Some((instance.key, instance.given?)))
+            .filter_map(|instance| Some((instance.key, instance.given?, instance.provider)))
             .collect();
         if holders.is_empty() {
             return;
         }
-        let mut verdicts: BTreeMap<u32, Option<bool>> = BTreeMap::new();
+        let mut verdicts: BTreeMap<(u32, Option<ProviderIndex>), Option<bool>> = BTreeMap::new();
         let mut stale = BTreeMap::new();
-        for (key, set) in holders {
-            let verdict = verdicts.entry(set).or_insert_with(|| {
+        for (key, set, at) in holders {
+            let verdict = verdicts.entry((set, at)).or_insert_with(|| {
                 let held = self.state.given.get(&set).map(|(nodes, _)| nodes);
                 held.into_iter()
                     .flat_map(|nodes| nodes.iter())
-                    .filter_map(|given| self.stale(&topology, index, given))
+                    .filter_map(|given| self.stale(&topology, index, given, at))
                     .reduce(|one, two| one || two)
             });
             if let Some(recreate) = *verdict {
@@ -138,7 +147,13 @@ impl Engine {
 
     /// Says whether what an instance was told of one node calls for something,
     /// and if so, whether for another instance rather than a new contextualisation.
-    fn stale(&self, topology: &Topology, reader: NodeIndex, given: &GivenNode) -> Option<bool> {
+    fn stale(
+        &self,
+        topology: &Topology,
+        reader: NodeIndex,
+        given: &GivenNode,
+        at: Option<ProviderIndex>,
+    ) -> Option<bool> {
         let node = self.state.node(given.node);
         let read = node.index.filter(|read| *read != reader)?;
         let policy = address_policy(topology, reader, read);
@@ -147,16 +162,23 @@ impl Engine {
             // Not before the node is complete: its addresses are about to change once more.
             return None;
         }
-        let now = self.given_node(given.node);
+        let now = self.given_node(given.node, at);
         if let Some(policy) = policy {
             let recreate = policy == AddressChange::Recreate;
-            return (now.instances != given.instances).then_some(recreate);
+            let mut pairs = now.instances.iter().zip(&given.instances);
+            let same = now.instances.len() == given.instances.len()
+                && pairs.all(|(now, then)| self.is_as_told(now, then, at));
+            return (!same).then_some(recreate);
         }
         // Without a word in the descriptor only replaced members count, not added or removed ones.
         let kept = given
             .instances
             .iter()
-            .filter(|member| now.instances.contains(member))
+            .filter(|member| {
+                now.instances
+                    .iter()
+                    .any(|now| self.is_as_told(now, member, at))
+            })
             .count();
         (kept < given.instances.len().min(wanted as usize)).then_some(false)
     }

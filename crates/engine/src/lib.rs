@@ -11,6 +11,7 @@ mod advance;
 mod backoff;
 mod complete;
 mod consistency;
+mod crossing;
 mod effect;
 mod engine;
 mod given;
@@ -30,6 +31,7 @@ mod step;
 mod waiting;
 
 pub use adopt::{Adoption, ForeignInstance, LostInstance};
+pub use crossing::Unreachable;
 pub use effect::{
     Call, Effect, Input, Notice, Operation, Refusal, Response, ScalingChange, ScalingRequest, Scope,
 };

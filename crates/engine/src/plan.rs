@@ -46,11 +46,12 @@ impl Engine {
             steps.extend(planned);
         }
         self.add_address_changes(&mut steps);
+        let unreachable = self.unreachable().into_iter().map(Notice::Unreachable);
         Plan {
             parent: self.state.generation(),
             generation: self.state.generation(),
             steps,
-            notices: Vec::new(),
+            notices: unreachable.collect(),
         }
     }
 
@@ -72,10 +73,12 @@ impl Engine {
                 _ => {}
             }
         }
+        let mut plan = changed.plan();
+        notices.append(&mut plan.notices);
         let plan = Plan {
             parent: self.state.generation(),
             notices,
-            ..changed.plan()
+            ..plan
         };
         Ok((changed, plan))
     }
@@ -522,13 +525,13 @@ impl Engine {
 
     /// Contextualises an instance again with the addresses of now.
     fn restart(&mut self, key: InstanceKey) {
-        let Some((node, revision)) = self
+        let Some((node, revision, provider)) = self
             .instance(key)
-            .map(|instance| (instance.node, instance.revision + 1))
+            .map(|instance| (instance.node, instance.revision + 1, instance.provider))
         else {
             return;
         };
-        let given = self.current_given(node);
+        let given = provider.and_then(|provider| self.current_given(node, provider));
         self.record(Record::RecontextualiseIntended {
             instance: key,
             revision,

@@ -91,8 +91,8 @@ pub(crate) enum GivenCache {
     Unknown,
     /// The node reads no addresses.
     ReadsNone,
-    /// This set, if it is still held.
-    Set(u32),
+    /// This set at this provider, if it is still held.
+    Set(ProviderIndex, u32),
 }
 
 /// What is known of a node only while this engine lives.
@@ -115,6 +115,8 @@ pub(crate) struct NodeProgress {
     pub(crate) idle: BTreeSet<InstanceKey>,
     /// Whether its dependants could start when it was last looked at.
     pub(crate) dependable: bool,
+    /// Whether it was said that it is told addresses that it cannot reach.
+    pub(crate) unreachable_told: bool,
     /// Steps that are to be taken later; while rolling, only the next ones.
     pub(crate) deferred: Vec<Step>,
 }

@@ -80,7 +80,7 @@ impl Engine {
             };
             let attempt = instance.attempt + 1;
             let fingerprint = topology.node(index).fingerprints[candidate as usize];
-            let given = self.current_given(node);
+            let given = self.current_given(node, provider);
             self.record(Record::CreateIntended {
                 instance: key,
                 attempt,

@@ -388,6 +388,7 @@ pub(crate) fn notice_text(notice: &Notice, engine: &Engine) -> Option<String> {
         Notice::AlreadyApplied { request } => Some(format!(
             "request `{request}` was applied before; nothing changes"
         )),
+        Notice::Unreachable(unreachable) => Some(unreachable.to_string()),
         Notice::CountLimited { node, asked, count } => {
             let name = &engine.state().node(*node).name;
             let range = engine.node_status(*node).range;

@@ -101,6 +101,15 @@ fn explain_node(
             because,
         });
     }
+    let unreachable = engine.unreachable();
+    let unreachable = unreachable.iter().filter(|one| one.reader == node.name);
+    reason
+        .because
+        .extend(unreachable.take(INSTANCES_MAX).map(|one| Reason {
+            subject: node.name.clone(),
+            text: one.to_string(),
+            because: Vec::new(),
+        }));
     reason
 }
 

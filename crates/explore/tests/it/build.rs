@@ -91,3 +91,27 @@ pub(crate) fn multi(nodes: Vec<Node>, providers: &[&str]) -> Arc<Topology> {
     };
     Arc::new(Topology::new(parts).expect("the test describes a valid topology"))
 }
+
+/// Builds an infrastructure whose nodes are each at a provider of their own.
+pub(crate) fn placed(nodes: Vec<(Node, &str)>) -> Arc<Topology> {
+    let definition = |provider: &str| Definition {
+        name: provider.to_owned(),
+        implementations: vec![Implementation {
+            provider: provider.to_owned(),
+            ..Implementation::default()
+        }],
+    };
+    let definitions = nodes.iter().map(|(_, provider)| definition(provider));
+    let definitions = definitions.collect();
+    let nodes = (0u32..).zip(nodes).map(|(place, (node, _))| Node {
+        definition: place,
+        ..node
+    });
+    let parts = TopologyParts {
+        name: "simulated".to_owned(),
+        definitions,
+        nodes: nodes.collect(),
+        ..TopologyParts::default()
+    };
+    Arc::new(Topology::new(parts).expect("the test describes a valid topology"))
+}

@@ -6,7 +6,9 @@ use zenekar_base::{
     Addresses, Capabilities, ErrorClass, InfrastructureId, InstanceTag, ProbeResult, ProviderError,
     ResourceId, ResourceState, ResourceView, Timestamp,
 };
-use zenekar_engine::{Call, Effect, Engine, Entry, Input, Operation, Response, Settings, State};
+use zenekar_engine::{
+    Call, Effect, Engine, Entry, Input, Notice, Operation, Response, Settings, State,
+};
 
 pub(crate) type Answer = Result<Response, ProviderError>;
 
@@ -17,6 +19,7 @@ pub(crate) struct Script {
     pub(crate) calls: Vec<Call>,
     pub(crate) journal: Vec<Entry>,
     pub(crate) settings: Settings,
+    pub(crate) notices: Vec<Notice>,
 }
 
 impl Script {
@@ -34,6 +37,7 @@ impl Script {
             calls: Vec::new(),
             journal: Vec::new(),
             settings,
+            notices: Vec::new(),
         }
     }
 
@@ -43,7 +47,7 @@ impl Script {
             match effect {
                 Effect::Call(call) => self.calls.push(call),
                 Effect::Persist(entry) => self.journal.push(entry),
-                Effect::Notify(_) => {}
+                Effect::Notify(notice) => self.notices.push(notice),
             }
         }
     }
