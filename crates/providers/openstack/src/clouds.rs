@@ -248,7 +248,8 @@ fn read_settings(view: View<'_>, entry: &mut Entry) -> Result<(), SettingsError>
             Kind::List if name == "regions" => {
                 // The first one counts; an item may be a mapping with a name.
                 let first = setting.value.items().next();
-                let region = first.and_then(|one| one.as_str().or(one.get("name")?.as_str()));
+                let region =
+                    first.and_then(|one| one.as_str().or_else(|| one.get("name")?.as_str()));
                 if let Some(region) = region {
                     let region = region.to_owned();
                     entry

@@ -1,0 +1,11 @@
+//! Tests of provider `nova`: against a scripted peer, and against the real
+//! OpenStack that `tests/env/openstack/up` starts.
+
+mod peer;
+mod real;
+mod real_network;
+
+mod scripted;
+mod scripted_failures;
+mod settings;
+mod world;
