@@ -113,8 +113,15 @@ fn provider_name(kind: &str, section: &Value) -> String {
             });
         }
         "nova" => {
-            key.region = of("region_name").or_else(|| first_set(&["OS_REGION_NAME"]));
-            key.endpoint = of("endpoint").or_else(|| first_set(&["OS_AUTH_URL"]));
+            key.region = of("region_name");
+            key.endpoint = of("endpoint");
+            if key.endpoint.is_none()
+                && let Some((endpoint, region)) = crate::opening::nova_of_environment()
+            {
+                key.endpoint = Some(endpoint);
+                key.region = key.region.or(region);
+            }
+            key.region = key.region.or_else(|| first_set(&["OS_REGION_NAME"]));
             key.project = of("project_id")
                 .or_else(|| first_set(&["OS_PROJECT_ID", "OS_PROJECT_NAME", "OS_TENANT_NAME"]));
         }

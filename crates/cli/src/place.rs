@@ -22,6 +22,7 @@ const NAMED_MAX: usize = 8;
 pub(crate) struct Place {
     directory: PathBuf,
     allow_host_commands: bool,
+    authentication_file: Option<PathBuf>,
 }
 
 impl Place {
@@ -35,7 +36,19 @@ impl Place {
         Ok(Self {
             directory: default_directory(&lookups)?,
             allow_host_commands: global.allow_host_commands,
+            authentication_file: None,
         })
+    }
+
+    /// Says which of Occopus's files of credentials counts.
+    pub(crate) fn with_authentication_file(mut self, file: Option<PathBuf>) -> Self {
+        self.authentication_file = file;
+        self
+    }
+
+    /// Returns the file of Occopus's credentials that was named.
+    pub(crate) fn authentication_file(&self) -> Option<&Path> {
+        self.authentication_file.as_deref()
     }
 
     /// Returns the directory.

@@ -36,8 +36,14 @@ pub(crate) fn is_available(provider: &str) -> bool {
 }
 
 /// Finds the provider's name and the default settings of a cloud that the user named.
-pub(crate) fn named_cloud(_place: &Place, _name: &str) -> Result<Option<(String, Map)>, Failure> {
-    Ok(None)
+pub(crate) fn named_cloud(place: &Place, name: &str) -> Result<Option<(String, Map)>, Failure> {
+    // A name with other letters is none, and tells nothing about files.
+    if zenekar_credentials::check_name(name).is_err() {
+        return Ok(None);
+    }
+    let cloud = opening::registry(place).get(name);
+    let cloud = cloud.map_err(|error| opening::failure_of(&error))?;
+    Ok(cloud.map(|cloud| (cloud.key().to_string(), cloud.section_defaults())))
 }
 
 /// What can be done about a descriptor for another cloud.

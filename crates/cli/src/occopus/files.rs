@@ -27,20 +27,17 @@ pub(crate) fn configuration(
     Ok(configuration.unwrap_or_default())
 }
 
-/// Reads the credentials, if there are any. Unlike in Occopus they may be
-/// absent: the providers of this version need none.
-pub(crate) fn authentication(
-    files: &Files,
-    output: Output,
-) -> Result<Option<AuthenticationFile>, Failure> {
+/// Checks the file of credentials, and returns where it is. Unlike in Occopus it
+/// may be absent: some providers need none, and credentials may be elsewhere.
+pub(crate) fn authentication(files: &Files, output: Output) -> Result<Option<PathBuf>, Failure> {
     let searched = SearchedFile::Authentication;
     let Some(found) = find(searched, files.authentication.as_deref(), output) else {
         return Ok(None);
     };
     let mut sources = SourceMap::default();
-    let (authentication, findings) = AuthenticationFile::load(&found.path, &mut sources);
+    let (_, findings) = AuthenticationFile::load(&found.path, &mut sources);
     check(&found.path, &findings, &sources, output)?;
-    Ok(authentication)
+    Ok(Some(found.path))
 }
 
 /// Finds a file, and tells which one is used if nobody named it.

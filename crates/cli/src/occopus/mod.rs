@@ -191,10 +191,9 @@ pub(crate) fn bench(
         .dry_run
         .then(|| crate::providers::SIM.to_owned());
     Ok(Bench {
-        place: Place::find(global)?,
+        place: Place::find(global)?.with_authentication_file(authentication),
         on: on.or(dry),
         configuration,
-        authentication,
         // Occopus creates one instance after the other unless it is told otherwise.
         parallel: if is_parallel { None } else { Some(1) },
     })

@@ -16,8 +16,7 @@ use zenekar_document::{Document, Limits, View};
 use zenekar_engine::{Engine, Input, Refusal, ScalingChange, ScalingRequest};
 use zenekar_model::Topology;
 use zenekar_occopus::{
-    AuthenticationFile, DefinitionsFile, LoadOptions, NotCarried, OccopusConfiguration,
-    load_definitions,
+    DefinitionsFile, LoadOptions, NotCarried, OccopusConfiguration, load_definitions,
 };
 use zenekar_runtime::{
     Host, InboxRequest, RuntimeError, Session, SharedStore, submit, wait_applied,
@@ -63,9 +62,6 @@ pub(crate) struct Bench {
     /// What Occopus's configuration says.
     #[allow(dead_code, reason = "the REST service and the adoption read it")]
     pub(crate) configuration: OccopusConfiguration,
-    /// Occopus's credentials. The providers of this version need none.
-    #[allow(dead_code, reason = "for providers that need credentials")]
-    pub(crate) authentication: Option<AuthenticationFile>,
 }
 
 impl Bench {

@@ -19,6 +19,7 @@ mod occopus_desk;
 mod occopus_service;
 mod occopus_tutorials;
 mod occopus_words;
+mod real;
 mod render;
 mod sandbox;
 mod stories;

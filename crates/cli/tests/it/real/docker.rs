@@ -1,0 +1,98 @@
+//! A Docker engine, asked by its own client.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::{Cloud, Machine, skipped, tool, variable};
+
+/// The image that machines are made from.
+const IMAGE: &str = "ZENEKAR_TEST_DOCKER_IMAGE";
+
+/// The engine of this machine.
+pub(crate) struct DockerCloud {
+    image: String,
+}
+
+impl DockerCloud {
+    pub(crate) fn find() -> Option<Self> {
+        let image = variable(IMAGE);
+        if image.is_none() {
+            skipped("Docker engine", IMAGE);
+        }
+        Some(Self { image: image? })
+    }
+
+    fn list(&self, arguments: &[&str]) -> Vec<Value> {
+        let text = tool("docker", &[arguments, &["--format", "{{json .}}"]].concat());
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("the client prints JSON"))
+            .collect()
+    }
+}
+
+/// Returns a label of a listed thing: the client lists them as `a=b,c=d`.
+fn label(entry: &Value, name: &str) -> String {
+    let labels = entry["Labels"].as_str().unwrap_or_default();
+    let prefix = format!("{name}=");
+    let mut found = labels
+        .split(',')
+        .filter_map(|one| one.strip_prefix(&prefix));
+    found.next().unwrap_or_default().to_owned()
+}
+
+fn is_of(entry: &Value, infrastructure: &str) -> bool {
+    label(entry, "io.zenekar.infrastructure")
+        .rsplit_once('.')
+        .is_some_and(|(name, _)| name == infrastructure)
+}
+
+impl Cloud for DockerCloud {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    fn resource(&self) -> String {
+        let (image, tag) = self
+            .image
+            .rsplit_once(':')
+            .unwrap_or((&self.image, "latest"));
+        format!(
+            "{{type: docker, endpoint: 'unix:///var/run/docker.sock', origin: local, image: '{image}', tag: '{tag}'}}"
+        )
+    }
+
+    fn equip(&self, _command: &mut Command) {}
+
+    fn machines(&self, infrastructure: &str) -> Vec<Machine> {
+        let listed = self.list(&["ps", "--all", "--no-trunc"]);
+        let mut machines: Vec<Machine> = listed
+            .iter()
+            .filter(|entry| is_of(entry, infrastructure))
+            .map(|entry| Machine {
+                name: label(entry, "io.zenekar.name"),
+                instance: label(entry, "io.zenekar.instance"),
+                id: entry["ID"].as_str().unwrap_or_default().to_owned(),
+                is_running: entry["State"] == "running",
+            })
+            .collect();
+        machines.sort();
+        machines
+    }
+
+    fn others(&self, infrastructure: &str) -> Vec<String> {
+        let networks = self.list(&["network", "ls"]);
+        let volumes = self.list(&["volume", "ls"]);
+        let of_it = |entry: &&Value| is_of(entry, infrastructure);
+        let all = networks.iter().chain(&volumes).filter(of_it);
+        all.map(|entry| entry["Name"].to_string()).collect()
+    }
+
+    fn destroy(&self, machine: &Machine) {
+        tool("docker", &["rm", "--force", &machine.id]);
+    }
+
+    fn stop(&self, machine: &Machine) {
+        tool("docker", &["kill", &machine.id]);
+    }
+}
