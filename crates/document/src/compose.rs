@@ -16,6 +16,7 @@ use crate::tree::{Data, EntryData, NO_INDEX, Node, OWN_TEXT, Style, TextRef};
 
 mod alias;
 mod block;
+mod brackets;
 mod map;
 mod tag;
 
@@ -32,8 +33,8 @@ pub(crate) struct Pass<'t> {
     pub(crate) text: &'t str,
     /// The parts that are blanked out; what is left of their values is invalid.
     pub(crate) blanked: &'t [Range<usize>],
-    /// Whether line breaks were taken out of the text.
-    pub(crate) is_straightened: bool,
+    /// The parts out of which line breaks were taken.
+    pub(crate) straightened: &'t [Range<usize>],
     /// The index of the source text.
     pub(crate) source: u16,
 }
@@ -138,11 +139,8 @@ impl Composer<'_, '_, '_> {
         }
         match event {
             Event::Scalar(value, style, anchor, tag) => {
-                let value = if self.pass.is_straightened {
-                    straighten::restored(value)
-                } else {
-                    value
-                };
+                let range = start as usize..end as usize;
+                let value = straighten::restored_within(value, &range, self.pass.straightened);
                 let text = self.pass.text;
                 let value = if end as usize == text.len() {
                     block::without_added_break(value, style, text, start as usize)
@@ -442,6 +440,7 @@ impl Composer<'_, '_, '_> {
             return;
         };
         let end = self.end_of(&frame, start, end);
+        self.check_brackets(&frame, end);
         let node = &mut self.loader.document.nodes[frame.node as usize];
         node.end = end.max(node.start);
         let data = if frame.is_map {

@@ -12,6 +12,7 @@
 
 mod compose;
 mod encoding;
+mod flow;
 mod import;
 mod input;
 mod limits;

@@ -2,6 +2,7 @@
 //! the rest is read again.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -29,7 +30,8 @@ const STRAIGHTENED_MAX: usize = 1_000;
 struct Straightening {
     /// How many more parts may be straightened.
     left: usize,
-    is_used: bool,
+    /// The parts that were straightened.
+    ranges: Vec<Range<usize>>,
     /// The text before the last part was straightened, and the end of that part.
     before: Option<(String, usize)>,
     /// Set where it did not help: the mistake is another one.
@@ -38,22 +40,30 @@ struct Straightening {
 
 impl Straightening {
     /// Returns the text to read next, if there is something to straighten or to take back.
-    fn next(&mut self, text: &str, info: &str, at: usize) -> Option<String> {
+    fn next(&mut self, text: &str, original: &str, info: &str, at: usize) -> Option<String> {
         if let Some((before, end)) = self.before.take()
             && at < end
             && !self.has_failed
         {
             self.has_failed = true;
+            self.ranges.pop();
             return Some(before);
         }
         if self.has_failed || self.left == 0 {
             return None;
         }
-        let Straightened { text: flat, range } = straightened(text, info, at)?;
+        let Straightened { text: flat, range } = straightened(text, original, info, at)?;
         self.left -= 1;
-        self.is_used = true;
         self.before = Some((text.to_owned(), range.end));
+        self.ranges.push(range);
         Some(flat)
+    }
+
+    /// Takes everything back, once and for all.
+    fn give_up(&mut self) {
+        self.has_failed = true;
+        self.before = None;
+        self.ranges.clear();
     }
 }
 
@@ -74,7 +84,8 @@ impl Loader<'_> {
     /// Reads one source text; none if it is empty or nothing could be read.
     pub(crate) fn read(&mut self, source: u16) -> Option<u32> {
         let original: Arc<str> = Arc::clone(&self.document.sources[usize::from(source)].text);
-        let mut text = self.without_control_characters(source, &original);
+        let clean = self.without_control_characters(source, &original);
+        let mut text = clean.clone();
         let mut blanked: Vec<Range<usize>> = Vec::new();
         let mut found: Vec<Diagnostic> = Vec::new();
         let before = self.checkpoint();
@@ -90,10 +101,20 @@ impl Loader<'_> {
                 original: &original,
                 text: &text,
                 blanked: &blanked,
-                is_straightened: straight.is_used,
+                straightened: &straight.ranges,
                 source,
             };
             let error = match self.compose(pass) {
+                Ok(_) if !self.has_values_at(source, before.nodes, &straight.ranges) => {
+                    // What was straightened is a part of something else.
+                    self.roll_back(&before);
+                    straight.give_up();
+                    text = clean.clone();
+                    for range in &blanked {
+                        text = Cow::Owned(blank(&text, range));
+                    }
+                    continue;
+                }
                 Ok(root) => {
                     self.insert_in_order(before.diagnostics, found);
                     return root;
@@ -102,7 +123,7 @@ impl Loader<'_> {
             };
             self.roll_back(&before);
             let at = Offsets::new(&text).byte(error.marker().index()) as usize;
-            if let Some(straightened) = straight.next(&text, error.info(), at) {
+            if let Some(straightened) = straight.next(&text, &original, error.info(), at) {
                 text = Cow::Owned(straightened);
                 continue;
             }
@@ -126,6 +147,20 @@ impl Loader<'_> {
         }
         self.insert_in_order(before.diagnostics, found);
         None
+    }
+
+    /// Says whether a value begins where each of the parts begins.
+    fn has_values_at(&self, source: u16, first: usize, parts: &[Range<usize>]) -> bool {
+        if parts.is_empty() {
+            return true;
+        }
+        let nodes = &self.document.nodes[first..];
+        let starts: HashSet<usize> = nodes
+            .iter()
+            .filter(|node| node.source == source)
+            .map(|node| node.start as usize)
+            .collect();
+        parts.iter().all(|part| starts.contains(&part.start))
     }
 
     /// Reports control characters and replaces them by spaces.

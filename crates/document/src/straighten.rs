@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::flow::{self, Piece};
 use crate::syntax::starts_value;
 
 /// Stands where a line break or the white space around it was, and means nothing.
@@ -20,9 +21,8 @@ const FILLER: char = '\u{1c}';
 const BREAK: char = '\u{1d}';
 /// Stands for a hyphen at the end of a word in brackets.
 const HYPHEN: char = '\u{1e}';
-/// How the escapes begin that would give one of these characters. A text with
-/// one of them is left as it is.
-const ESCAPES: [&str; 3] = ["\\x1", "\\u001", "\\U0000001"];
+/// How the escapes end that would give one of these characters, without their zeros.
+const ESCAPES: [&str; 6] = ["1c", "1d", "1e", "1C", "1D", "1E"];
 
 /// How far back an open bracket is looked for; longer lists are written in block style.
 const LOOK_BACK_BYTES_MAX: usize = 8 << 10;
@@ -31,6 +31,12 @@ const LOOK_BACK_BYTES_MAX: usize = 8 << 10;
 /// longer ones are written by programs, which indent them.
 const BRACKET_BYTES_MAX: usize = 1 << 20;
 
+/// What the parser says of a text in quotes that is indented less than it wants.
+const QUOTED_INFOS: [&str; 2] = [
+    "invalid indentation in quoted scalar",
+    "tab cannot be used as indentation",
+];
+
 /// A text in which one quoted text or bracket stands on a single line.
 pub(crate) struct Straightened {
     pub(crate) text: String,
@@ -38,37 +44,65 @@ pub(crate) struct Straightened {
     pub(crate) range: Range<usize>,
 }
 
-/// Straightens what made the parser stop at byte `at`; none if it stopped for another reason.
-pub(crate) fn straightened(text: &str, info: &str, at: usize) -> Option<Straightened> {
-    if ESCAPES.iter().any(|escape| text.contains(escape)) {
-        return None;
-    }
-    let range = if info.contains("invalid indentation in quoted scalar") {
-        quoted_range(text, at)?
+/// Straightens what made the parser stop at byte `at`; none if it stopped for
+/// another reason. `original` is the text before anything was straightened.
+pub(crate) fn straightened(
+    text: &str,
+    original: &str,
+    info: &str,
+    at: usize,
+) -> Option<Straightened> {
+    let is_quoted = |words: &[&str]| words.iter().any(|word| info.contains(word));
+    let (range, flat) = if is_quoted(&QUOTED_INFOS) {
+        let range = quoted_range(text, original, at)?;
+        let flat = flat_quoted(&text[range.clone()]);
+        (range, flat)
     } else if info.contains("invalid indentation") {
-        bracket_range(text, at)?
+        flat_brackets(text, original, at)?
     } else if info.contains("cannot start with '-'") && text[at..].starts_with('-') {
-        at..at + 1
+        (at..at + 1, HYPHEN.to_string())
     } else {
         return None;
     };
     let part = &text[range.clone()];
-    let flat = match part.as_bytes().first() {
-        Some(b'"' | b'\'') => flat_quoted(part),
-        Some(b'-') => HYPHEN.to_string(),
-        _ => flat_brackets(part)?,
-    };
-    (flat != part).then(|| Straightened {
+    (flat != part && !has_marker_escape(part)).then(|| Straightened {
         text: [&text[..range.start], &flat, &text[range.end..]].concat(),
         range,
     })
 }
 
-/// Returns the value that a straightened text stands for.
-pub(crate) fn restored(value: Cow<'_, str>) -> Cow<'_, str> {
+/// Says whether an escape gives one of the characters that stand for something else.
+fn has_marker_escape(part: &str) -> bool {
+    let mut rest = part;
+    while let Some(at) = rest.find('\\') {
+        let digits = rest[at + 1..].trim_start_matches(['x', 'u', 'U', '0']);
+        if digits.len() < rest.len() - at - 1 && ESCAPES.iter().any(|end| digits.starts_with(end)) {
+            return true;
+        }
+        rest = &rest[at + 1..];
+    }
+    false
+}
+
+/// Returns the value that a text stands for, which a straightened part may hold.
+pub(crate) fn restored_within<'v>(
+    value: Cow<'v, str>,
+    range: &Range<usize>,
+    straightened: &[Range<usize>],
+) -> Cow<'v, str> {
     if !value.contains([FILLER, BREAK, HYPHEN]) {
         return value;
     }
+    let has_range = |part: &Range<usize>| part.start < range.end && range.start < part.end;
+    if straightened.iter().any(has_range) {
+        restored(value)
+    } else {
+        value
+    }
+}
+
+/// Returns the value that a straightened text stands for.
+fn restored(value: Cow<'_, str>) -> Cow<'_, str> {
     let characters = value.chars().filter(|character| *character != FILLER);
     Cow::Owned(
         characters
@@ -83,48 +117,48 @@ pub(crate) fn restored(value: Cow<'_, str>) -> Cow<'_, str> {
 
 /// Returns a quoted text with its quotes, if nothing stands behind it that
 /// tells that its end was meant to be elsewhere.
-fn quoted_range(text: &str, at: usize) -> Option<Range<usize>> {
-    let length = quoted_length(text.get(at..)?)?;
+fn quoted_range(text: &str, original: &str, at: usize) -> Option<Range<usize>> {
+    // Where a tab is what the parser stops at, it names that place.
+    let at = if text[at..].starts_with(['"', '\'']) {
+        at
+    } else {
+        quote_before(text, at)?
+    };
+    let length = flow::quoted_length(&text[at..])?;
     let rest = text[at + length..]
         .lines()
         .next()
         .unwrap_or("")
         .trim_start();
-    let is_end = rest.is_empty() || rest.starts_with(['#', ',', ']', '}', ':']);
-    is_end.then_some(at..at + length)
+    let is_end = rest.is_empty() || rest.starts_with(['#', ',', ']', '}']);
+    // A key has to be on one line.
+    let is_key = rest.starts_with(':') && !original[at..at + length].contains('\n');
+    let is_odd = flow::has_odd_break(&text[at..at + length]);
+    ((is_end || is_key) && !is_odd).then_some(at..at + length)
 }
 
-/// Returns the length of the quoted text at the start, quotes included; none if it is not closed.
-fn quoted_length(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let quote = *bytes.first().filter(|byte| matches!(byte, b'"' | b'\''))?;
-    let mut at = 1;
-    let mut is_line_start = false;
-    while let Some(byte) = bytes.get(at) {
-        if is_line_start && is_document_marker(&bytes[at..]) {
-            return None;
+/// Returns the start of the quoted text that a place is in.
+fn quote_before(text: &str, at: usize) -> Option<usize> {
+    let from = text.ceil_char_boundary(at.saturating_sub(LOOK_BACK_BYTES_MAX));
+    let mut start = from;
+    while start < at {
+        start += text[start..at].find(['"', '\''])?;
+        if !starts_value(without_properties(&text[from..start])) {
+            start += 1;
+            continue;
         }
-        is_line_start = *byte == b'\n';
-        match byte {
-            b'\\' if quote == b'"' => {
-                is_line_start = bytes.get(at + 1) == Some(&b'\n');
-                at += 2;
-            }
-            b'\'' if quote == b'\'' && bytes.get(at + 1) == Some(&b'\'') => at += 2,
-            byte if *byte == quote => return Some(at + 1),
-            _ => at += 1,
+        match flow::quoted_length(&text[start..]) {
+            Some(length) if start + length > at => return Some(start),
+            Some(length) => start += length,
+            None => start += 1,
         }
     }
     None
 }
 
-fn is_document_marker(line: &[u8]) -> bool {
-    (line.starts_with(b"---") || line.starts_with(b"..."))
-        && line.get(3).is_none_or(u8::is_ascii_whitespace)
-}
-
-/// Returns the outermost bracket that is open at a place, up to its end.
-fn bracket_range(text: &str, at: usize) -> Option<Range<usize>> {
+/// Returns the outermost brackets that are open at a place, up to their end,
+/// and what they are on one line.
+fn flat_brackets(text: &str, original: &str, at: usize) -> Option<(Range<usize>, String)> {
     let from = text.ceil_char_boundary(at.saturating_sub(LOOK_BACK_BYTES_MAX));
     let mut start = from;
     let mut budget = BRACKET_BYTES_MAX;
@@ -134,10 +168,18 @@ fn bracket_range(text: &str, at: usize) -> Option<Range<usize>> {
             start += 1;
             continue;
         }
-        match bracket_length(&text[start..], &mut budget) {
-            Some(length) if start + length > at => return Some(start..start + length),
-            Some(length) => start += length,
-            None => start += 1,
+        let found = flow::scan(text, original, start, budget);
+        let length = found.as_ref().map_or(at - start, |found| found.end - start);
+        budget = budget.checked_sub(length)?;
+        match found {
+            Ok(found) if found.end > at => {
+                let range = start..found.end;
+                let is_key = text[found.end..].trim_start_matches(' ').starts_with(':')
+                    && original[range.clone()].contains('\n');
+                return (!is_key).then(|| (range, flat_pieces(text, start, &found)));
+            }
+            Ok(found) => start = found.end,
+            Err(_) => start += 1,
         }
     }
     None
@@ -156,117 +198,23 @@ fn without_properties(before: &str) -> &str {
     }
 }
 
-/// Returns the length of the brackets at the start with all that is in them;
-/// none if they do not end within the budget.
-fn bracket_length(text: &str, budget: &mut usize) -> Option<usize> {
-    let mut open: Vec<u8> = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        let part = part_at(text, at)?;
-        *budget = budget.checked_sub(part.length())?;
-        match part {
-            Part::Quoted(length) | Part::Comment(length) | Part::Gap(length) => at += length,
-            Part::Byte(byte) => {
-                match byte {
-                    b'[' => open.push(b']'),
-                    b'{' => open.push(b'}'),
-                    b']' | b'}' if open.pop() != Some(byte) => return None,
-                    _ => {}
-                }
-                at += 1;
-                if open.is_empty() {
-                    return Some(at);
-                }
-            }
-        }
-    }
-    None
-}
-
-/// A piece of the text inside of brackets.
-enum Part {
-    Quoted(usize),
-    Comment(usize),
-    /// White space with at least one line break.
-    Gap(usize),
-    Byte(u8),
-}
-
-impl Part {
-    fn length(&self) -> usize {
-        match self {
-            Self::Quoted(length) | Self::Comment(length) | Self::Gap(length) => *length,
-            Self::Byte(_) => 1,
-        }
-    }
-}
-
-/// Returns the piece at a place; none where a quote is not closed.
-fn part_at(text: &str, at: usize) -> Option<Part> {
-    let bytes = text.as_bytes();
-    let byte = *bytes.get(at)?;
-    let before = at.checked_sub(1).map(|before| bytes[before]);
-    let after_space = before.is_some_and(|byte| byte.is_ascii_whitespace());
-    match byte {
-        b'"' | b'\'' if after_space || matches!(before, Some(b'[' | b'{' | b',' | b':')) => {
-            quoted_length(&text[at..]).map(Part::Quoted)
-        }
-        b'#' if after_space => Some(Part::Comment(
-            text[at..].find('\n').unwrap_or(text.len() - at),
-        )),
-        b' ' | b'\t' | b'\r' | b'\n' => {
-            let length = text[at..]
-                .bytes()
-                .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
-                .count();
-            let has_break = text[at..at + length].contains('\n');
-            Some(if has_break {
-                Part::Gap(length)
-            } else {
-                Part::Byte(byte)
-            })
-        }
-        _ => Some(Part::Byte(byte)),
-    }
-}
-
 /// Puts brackets on one line.
-fn flat_brackets(text: &str) -> Option<String> {
-    let mut flat = String::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        match part_at(text, at)? {
-            Part::Quoted(length) => {
-                flat.push_str(&flat_quoted(&text[at..at + length]));
-                at += length;
-            }
-            Part::Comment(length) => {
-                flat.extend(std::iter::repeat_n(' ', length));
-                at += length;
-            }
-            Part::Gap(length) => {
-                let next = text[at + length..].chars().next();
-                let is_inside_word = flat.ends_with(is_of_word) && next.is_some_and(is_of_word);
-                if is_inside_word {
-                    push_fold(&mut flat, &text[at..at + length]);
-                } else {
-                    flat.extend(std::iter::repeat_n(' ', length));
-                }
-                at += length;
-            }
-            Part::Byte(_) => {
-                let character = text[at..].chars().next()?;
-                flat.push(character);
-                at += character.len_utf8();
-            }
+fn flat_pieces(text: &str, start: usize, found: &flow::Brackets) -> String {
+    let mut flat = String::with_capacity(found.end - start);
+    let mut at = start;
+    for piece in &found.pieces {
+        let (Piece::Between(range) | Piece::Inside(range) | Piece::Quoted(range)) = piece;
+        flat.push_str(&text[at..range.start]);
+        let part = &text[range.clone()];
+        match piece {
+            Piece::Between(_) => flat.extend(std::iter::repeat_n(' ', part.len())),
+            Piece::Inside(_) => push_fold(&mut flat, part),
+            Piece::Quoted(_) => flat.push_str(&flat_quoted(part)),
         }
+        at = range.end;
     }
-    Some(flat)
-}
-
-/// Says whether a word may end or go on with a character, in contrast to what stands between words.
-fn is_of_word(character: char) -> bool {
-    !character.is_whitespace() && !"[]{},:?\"'#&*!".contains(character)
+    flat.push_str(&text[at..found.end]);
+    flat
 }
 
 /// Puts a quoted text on one line.
@@ -358,44 +306,61 @@ mod tests {
         assert_eq!(value("'a\\\nb'"), "'a\\ b'");
     }
 
+    /// Returns what stands in the brackets that are open at the last byte.
+    fn brackets(text: &str) -> Option<(usize, String)> {
+        let at = text.trim_end().len() - 1;
+        let (range, flat) = flat_brackets(text, text, at)?;
+        assert_eq!(flat.len(), range.len());
+        assert!(!flat.contains('\n'), "{flat}");
+        Some((range.start, restored(Cow::Owned(flat)).into_owned()))
+    }
+
     #[test]
     fn brackets_keep_words_together_and_lose_comments() {
-        let flat = |text: &str| {
-            let flat = flat_brackets(text).expect("it can be straightened");
-            assert_eq!(flat.len(), text.len());
-            restored(Cow::Owned(flat)).into_owned()
-        };
-        assert_eq!(flat("[a,\nb]"), "[a, b]");
-        assert_eq!(flat("[one\n  two, 'x\ny']"), "[one two, 'x y']");
-        assert_eq!(flat("[ # é\n1 ]"), "[      1 ]");
-        assert_eq!(flat("{a:\n1}"), "{a: 1}");
-        assert_eq!(bracket_length("[a, {b: ']'}] x", &mut 100), Some(13));
-        assert_eq!(bracket_length("[a, (b}]", &mut 100), None);
-        assert_eq!(bracket_length("[it's, b]", &mut 100), Some(9));
-        assert_eq!(bracket_length("[it's, b]", &mut 5), None);
+        let flat = |text: &str| brackets(text).map(|(_, flat)| flat);
+        assert_eq!(flat("[a,\nb]").as_deref(), Some("[a, b]"));
+        assert_eq!(
+            flat("[one\n  two, 'x\ny']").as_deref(),
+            Some("[one two, 'x y']")
+        );
+        assert_eq!(flat("[ # é\n1 ]").as_deref(), Some("[      1 ]"));
+        assert_eq!(flat("{a:\n1}").as_deref(), Some("{a: 1}"));
+        let text = "{k0:\nsay \"hi\" \n  it's\n}";
+        assert_eq!(flat(text).as_deref(), Some("{k0: say \"hi\" it's }"));
+        assert_eq!(flat("[x!\n\na&b # c\n]").as_deref(), Some("[x!\na&b     ]"));
+    }
+
+    #[test]
+    fn what_other_readers_refuse_is_left_alone() {
+        for text in ["[one # c\ntwo]", "{a b\nc: 1}", "{\"x\"\n: 1}", "[x,\n\ty]"] {
+            assert_eq!(brackets(text), None, "{text}");
+        }
     }
 
     #[test]
     fn brackets_may_have_a_tag_and_an_anchor() {
         let text = "a:\n  b: !t &x {c: d\n}\n";
-        let at = text.find('}').expect("it is there");
-        assert_eq!(bracket_range(text, at), Some(14..at + 1));
-        assert_eq!(bracket_range("a: b {c\n}\n", 8), None);
+        assert_eq!(brackets(text).map(|(start, _)| start), Some(14));
+        assert_eq!(brackets("a: b {c\n}\n"), None);
     }
 
     #[test]
-    fn texts_with_the_characters_in_question_are_left_alone() {
+    fn only_the_part_in_question_has_to_be_free_of_some_escapes() {
         let info = "invalid indentation in quoted scalar";
-        assert!(straightened("a: \"x\ny\"\n", info, 3).is_some());
-        assert!(straightened("a: \"x\ny\"\nb: \"\\x1C\"\n", info, 3).is_none());
+        let is_taken = |text: &str| straightened(text, text, info, 3).is_some();
+        assert!(is_taken("a: \"x\ny\"\nb: \"\\x1C \\u001d\"\n"));
+        assert!(is_taken("a: \"\\x1b[\ny\"\n"));
+        for escape in ["\\x1C", "\\u001d", "\\U0000001e"] {
+            assert!(!is_taken(&format!("a: \"x\n{escape}y\"\n")), "{escape}");
+        }
     }
 
     #[test]
     fn a_quote_that_ends_elsewhere_is_left_alone() {
-        let text = "a: \"x\nb: \"y\"\n";
-        assert_eq!(quoted_range(text, 3), None);
-        let text = "a: \"x\ny\"  # z\n";
-        assert_eq!(quoted_range(text, 3), Some(3..8));
-        assert_eq!(quoted_range("a: \"x\n---\ny\"\n", 3), None);
+        let range = |text: &str| quoted_range(text, text, 3);
+        assert_eq!(range("a: \"x\nb: \"y\"\n"), None);
+        assert_eq!(range("a: \"x\ny\"  # z\n"), Some(3..8));
+        assert_eq!(range("a: \"x\n---\ny\"\n"), None);
+        assert_eq!(range("a: \"x\ny\": z\n"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the front-end from the outside.
 
 mod across_files;
+mod brackets;
 mod compatibility;
 mod corpus;
 mod emitter;
