@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use zenekar_base::{CallId, InstanceTag, ResourceId, Timestamp};
+use zenekar_base::{CallId, InfrastructureId, InstanceTag, ResourceId, Timestamp};
 use zenekar_simcloud::{
     Counters, Intervention, LedgerEntry, Reply, Request, SeededChooser, Settings, SimCloud,
 };
@@ -90,6 +90,8 @@ pub struct Overview {
     pub resources: Vec<LedgerEntry>,
     /// How many cores they have.
     pub cores_used: u32,
+    /// The infrastructures that have a network.
+    pub networks: Vec<InfrastructureId>,
 }
 
 /// A cloud in a directory.
@@ -179,6 +181,7 @@ impl SimFiles {
             counters: *self.cloud.counters(),
             resources: ledger.alive().collect(),
             cores_used: ledger.cores_count(),
+            networks: ledger.networks().cloned().collect(),
         })
     }
 

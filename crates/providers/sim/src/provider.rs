@@ -1,7 +1,7 @@
 //! The provider: calls that wait for cloud time.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,13 +11,14 @@ use zenekar_base::{
     ResourceId, ResourceView, Timestamp,
 };
 use zenekar_provider::{
-    Call, CreateRequest, Deleted, ObserveScope, Provider, RecontextualiseRequest,
+    Call, CreateRequest, Deleted, Identity, ObserveScope, Owned, OwnedKind, Provider,
+    RecontextualiseRequest,
 };
 use zenekar_simcloud::{Request, Response, Scope};
 
 use crate::descriptor::create_instance;
 use crate::error::SimError;
-use crate::files::{Anchor, Input, SimFiles};
+use crate::files::{Anchor, Input, Overview, SimFiles};
 
 /// A future without a result that can be kept and sent.
 pub type BoxFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
@@ -226,6 +227,35 @@ fn unknown(error: &SimError) -> ProviderError {
     ProviderError::new(ErrorClass::Unknown, message)
 }
 
+/// Returns everything that carries a tag of ours.
+fn all_owned(overview: &Overview) -> Vec<Owned> {
+    let machines = overview
+        .resources
+        .iter()
+        .filter(|machine| !machine.infrastructure.as_str().is_empty());
+    let machines = machines.map(|machine| Owned {
+        kind: OwnedKind::Instance,
+        id: machine.resource.clone(),
+        infrastructure: machine.infrastructure.clone(),
+        instance: Some(machine.instance.clone()),
+        name: machine.name.clone(),
+        state: machine
+            .state
+            .map_or_else(String::new, |state| format!("{state:?}").to_lowercase()),
+        created: Some(machine.created_at.0.to_string()),
+    });
+    let networks = overview.networks.iter().map(|infrastructure| Owned {
+        kind: OwnedKind::Network,
+        id: ResourceId::new(format!("net-{infrastructure}")),
+        infrastructure: infrastructure.clone(),
+        instance: None,
+        name: infrastructure.to_string(),
+        state: "there".to_owned(),
+        created: None,
+    });
+    machines.chain(networks).collect()
+}
+
 /// The cloud answered a call with the reply to another kind of call.
 fn wrong_reply(response: &Response) -> ProviderError {
     ProviderError::new(
@@ -351,6 +381,36 @@ impl Provider for SimProvider {
                 other => Err(wrong_reply(&other)),
             }
         })
+    }
+
+    fn identity(&self) -> Call<'_, Identity> {
+        let version = env!("CARGO_PKG_VERSION");
+        Box::pin(ready(Ok(Identity {
+            account: "simulated".to_owned(),
+            user: None,
+            product: format!("simcloud {version}"),
+        })))
+    }
+
+    fn owned(&self) -> Call<'_, Vec<Owned>> {
+        let now = self.clock.now();
+        let overview = self.with_files(|files| files.overview(now));
+        Box::pin(ready(
+            overview
+                .map(|overview| all_owned(&overview))
+                .map_err(|error| unknown(&error)),
+        ))
+    }
+
+    fn delete_owned(&self, owned: Owned) -> Call<'_, Deleted> {
+        match owned.kind {
+            OwnedKind::Instance => self.delete(owned.infrastructure, owned.id),
+            OwnedKind::Network => Box::pin(async move {
+                self.release(owned.infrastructure).await?;
+                Ok(Deleted::Gone)
+            }),
+            _ => Box::pin(ready(Ok(Deleted::Gone))),
+        }
     }
 
     fn release(&self, infrastructure: InfrastructureId) -> Call<'_, ()> {
