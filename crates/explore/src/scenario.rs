@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use zenekar_base::random::mix;
 use zenekar_base::{Fingerprint, Random, RequestId, Value};
 use zenekar_engine::{Input, ScalingChange, ScalingRequest};
 use zenekar_model::{
@@ -9,7 +10,7 @@ use zenekar_model::{
     NodeFingerprint, NodeIndex, Topology, TopologyParts, UpdateLimits,
 };
 
-use crate::world::PROVIDER;
+use crate::world::{PROVIDER, SECOND_PROVIDER, has_two_clouds};
 
 /// What a simulated user does, in order, at times relative to the previous action.
 #[derive(Clone, Debug)]
@@ -46,7 +47,8 @@ impl Scenario {
     pub fn random(seed: u64) -> Self {
         let mut random = Random::from_seed(seed).child(2);
         let size = random.between(1, 6);
-        let first = topology(&mut random, size, 0);
+        let two = has_two_clouds(seed);
+        let first = draw(&mut random, size, 0, two);
         let mut actions = Vec::new();
         let mut version = 0;
         let mut current = Arc::clone(&first);
@@ -76,7 +78,7 @@ impl Scenario {
                 3 | 4 => {
                     version += 1;
                     let size = random.between(1, 6);
-                    current = topology(&mut random, size, version);
+                    current = draw(&mut random, size, version, two);
                     Action::Tell(Input::Intent(Arc::clone(&current)))
                 }
                 5 => Action::Kill(random.next_u64()),
@@ -97,6 +99,19 @@ impl Scenario {
 
 /// Draws an infrastructure of `size` nodes; `version` tells edited descriptors apart.
 pub fn topology(random: &mut Random, size: u64, version: u64) -> Arc<Topology> {
+    draw(random, size, version, false)
+}
+
+/// Which providers the alternatives of each definition are at.
+const PLACES: [[&str; 2]; 4] = [
+    [PROVIDER, PROVIDER],
+    [SECOND_PROVIDER, SECOND_PROVIDER],
+    [PROVIDER, SECOND_PROVIDER],
+    [SECOND_PROVIDER, PROVIDER],
+];
+
+/// Draws an infrastructure, at one cloud or at two.
+fn draw(random: &mut Random, size: u64, version: u64, two: bool) -> Arc<Topology> {
     let size = u32::try_from(size).unwrap_or(1);
     let nodes = (0..size)
         .map(|index| {
@@ -123,19 +138,27 @@ pub fn topology(random: &mut Random, size: u64, version: u64) -> Arc<Topology> {
                 }
             }
             // Half of the edits of a node change what its instances are made of.
-            let shape = format!("{index} {}", if random.below(2) == 0 { version } else { 0 });
-            let fingerprint = NodeFingerprint {
-                resource: Fingerprint::of_text(&shape),
+            let edition = if random.below(2) == 0 { version } else { 0 };
+            // With two clouds, some of these edits also move the node to another one.
+            let definition = if two {
+                mix(u64::from(index) << 32 | edition) % PLACES.len() as u64
+            } else {
+                0
+            };
+            let fingerprint = |provider: &str| NodeFingerprint {
+                resource: Fingerprint::of_text(&format!("{index} {edition} {provider}")),
                 context: Fingerprint::of_text("context"),
             };
             // Some nodes have an alternative to fall back to.
             let alternatives = 1 + u32::try_from(random.below(2)).unwrap_or(0);
             let surge_max = u32::try_from(random.below(2)).unwrap_or(0);
+            let places = PLACES[usize::try_from(definition).unwrap_or(0)];
+            let places = places.into_iter().take(alternatives as usize);
             Node {
                 name: format!("node-{index}"),
-                definition: 0,
+                definition: u32::try_from(definition).unwrap_or(0),
                 candidates: (0..alternatives).collect(),
-                fingerprints: vec![fingerprint; alternatives as usize],
+                fingerprints: places.map(fingerprint).collect(),
                 count: CountRange { min, max },
                 variables: Value::Null,
                 filter: Value::Null,
@@ -150,15 +173,19 @@ pub fn topology(random: &mut Random, size: u64, version: u64) -> Arc<Topology> {
             }
         })
         .collect();
-    let implementation = Implementation {
-        provider: PROVIDER.to_owned(),
+    let implementation = |provider: &str| Implementation {
+        provider: provider.to_owned(),
         health: Health::default(),
         ..Implementation::default()
     };
-    let definitions = vec![Definition {
+    let definition = |places: &[&str; 2]| Definition {
         name: "machine".to_owned(),
-        implementations: vec![implementation.clone(), implementation],
-    }];
+        implementations: places.iter().map(|place| implementation(place)).collect(),
+    };
+    let definitions = PLACES.iter().map(definition);
+    let definitions = definitions
+        .take(if two { PLACES.len() } else { 1 })
+        .collect();
     let parts = TopologyParts {
         name: "simulated".to_owned(),
         definitions,

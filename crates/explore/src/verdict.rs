@@ -99,7 +99,10 @@ pub fn run(seed: u64, settings: Settings, adversary: Adversary) -> Result<Report
     }
     check_end(&world)?;
     check_stays(&mut world, &mut steps)?;
-    let machines = u32::try_from(world.cloud.ledger().entries().count()).unwrap_or(u32::MAX);
+    let machines = world
+        .clouds()
+        .map(|(_, cloud)| cloud.ledger().entries().count());
+    let machines = u32::try_from(machines.sum::<usize>()).unwrap_or(u32::MAX);
     Ok(Report {
         steps,
         crashes: world.crashes,
@@ -111,12 +114,11 @@ pub fn run(seed: u64, settings: Settings, adversary: Adversary) -> Result<Report
 
 fn act(world: &mut World, action: &Action, random: &mut Random) {
     let victim = |world: &World, draw: u64| {
-        let alive: Vec<_> = world
-            .cloud
-            .ledger()
-            .alive()
-            .filter(|entry| !adoption::is_bystander(entry))
-            .map(|entry| entry.resource.clone())
+        let clouds = world.clouds();
+        let alive: Vec<_> = clouds
+            .flat_map(|(name, cloud)| cloud.ledger().alive().map(move |entry| (name, entry)))
+            .filter(|(_, entry)| !adoption::is_bystander(entry))
+            .map(|(name, entry)| (name, entry.resource))
             .collect();
         let index = usize::try_from(draw % (alive.len().max(1) as u64)).unwrap_or(0);
         alive.get(index).cloned()
@@ -131,18 +133,18 @@ fn act(world: &mut World, action: &Action, random: &mut Random) {
             world.tell(input.clone());
         }
         Action::Kill(draw) => {
-            if let Some(resource) = victim(world, *draw) {
-                world.intervene(&Intervention::Kill(resource));
+            if let Some((cloud, resource)) = victim(world, *draw) {
+                world.intervene_at(cloud, &Intervention::Kill(resource));
             }
         }
         Action::Lose(draw) => {
-            if let Some(resource) = victim(world, *draw) {
-                world.intervene(&Intervention::Lose(resource));
+            if let Some((cloud, resource)) = victim(world, *draw) {
+                world.intervene_at(cloud, &Intervention::Lose(resource));
             }
         }
         Action::Hang(draw) => {
-            if let Some(resource) = victim(world, *draw) {
-                world.intervene(&Intervention::Hang(resource));
+            if let Some((cloud, resource)) = victim(world, *draw) {
+                world.intervene_at(cloud, &Intervention::Hang(resource));
             }
         }
         Action::Crash => world.crash(),
@@ -211,12 +213,13 @@ fn check_always(world: &World) -> Result<(), Failure> {
     if world.trace.is_multiple_of(16) {
         check_tallies(world)?;
     }
-    let duplicates = world.cloud.ledger().duplicates();
-    if let Some(tag) = duplicates.first() {
-        return Err(Failure::Safety(format!(
-            "two machines for instance {tag} at {} ms",
-            world.now.0
-        )));
+    for (name, cloud) in world.clouds() {
+        if let Some(tag) = cloud.ledger().duplicates().first() {
+            return Err(Failure::Safety(format!(
+                "two machines for instance {tag} at `{name}` at {} ms",
+                world.now.0
+            )));
+        }
     }
     Ok(())
 }
@@ -250,10 +253,9 @@ fn check_end(world: &World) -> Result<(), Failure> {
         }
     }
     let (bystanders, alive): (Vec<_>, Vec<_>) = world
-        .cloud
-        .ledger()
-        .alive()
-        .partition(adoption::is_bystander);
+        .clouds()
+        .flat_map(|(name, cloud)| cloud.ledger().alive().map(move |entry| (name, entry)))
+        .partition(|(_, entry)| adoption::is_bystander(entry));
     let planted = world.cloud.ledger().entries();
     if planted.filter(adoption::is_bystander).count() != bystanders.len() {
         return safety("a machine of somebody else was deleted".to_owned());
@@ -264,25 +266,32 @@ fn check_end(world: &World) -> Result<(), Failure> {
             alive.len()
         ));
     }
-    for entry in &alive {
+    for (name, entry) in &alive {
         let mut known = state.instances.values();
         let known = known.any(|instance| {
-            instance.resource.as_ref() == Some(&entry.resource)
+            let place = instance.provider;
+            place.is_some_and(|place| state.providers[place.index()] == *name)
+                && instance.resource.as_ref() == Some(&entry.resource)
                 && (instance.adopted || instance.tag == entry.instance)
         });
         if !known {
             return safety(format!("machine {} is not in the state", entry.resource));
         }
     }
-    if state.teardown() && world.cloud.ledger().networks().next().is_some() {
-        return safety("a network is left behind".to_owned());
+    for (name, cloud) in world.clouds() {
+        let is_used = !state.teardown() && names_provider(state, name);
+        if !is_used && cloud.ledger().networks().next().is_some() {
+            return safety(format!("a network is left behind at `{name}`"));
+        }
     }
     let intended = world
         .journal
         .iter()
         .filter(|entry| entry.record.kind() == "create-intended")
         .count();
-    let made = world.cloud.ledger().entries();
+    let made = world
+        .clouds()
+        .flat_map(|(_, cloud)| cloud.ledger().entries());
     let made = made.filter(|entry| !adoption::is_foreign(entry)).count();
     if made > intended {
         return safety(format!("{made} machines were made for {intended} intents"));
@@ -293,6 +302,19 @@ fn check_end(world: &World) -> Result<(), Failure> {
     }
     check_tallies(world)?;
     check_journal(world, state)
+}
+
+/// Says whether the descriptor names a provider.
+fn names_provider(state: &State, provider: &str) -> bool {
+    let Some(intent) = &state.intent else {
+        return false;
+    };
+    let topology = &intent.topology;
+    topology.indices().any(|index| {
+        let candidates = 0..topology.node(index).candidates.len();
+        let mut candidates = candidates.filter_map(|place| topology.candidate(index, place));
+        candidates.any(|candidate| candidate.provider == provider)
+    })
 }
 
 /// The journal adds up to the state.

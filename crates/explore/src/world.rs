@@ -9,10 +9,39 @@ use zenekar_base::{
 use zenekar_engine::{
     Effect, Engine, Entry, Input, Operation, Response, Scope, Settings as EngineSettings, State,
 };
-use zenekar_simcloud::{CreateInstance, Reply, Request, SeededChooser, Settings, SimCloud};
+use zenekar_simcloud::{
+    CreateInstance, Intervention, Reply, Request, SeededChooser, Settings, SimCloud,
+};
 
 /// The provider name of the simulated cloud.
 pub(crate) const PROVIDER: &str = "sim";
+
+/// The provider name of the second simulated cloud, where there are two.
+pub(crate) const SECOND_PROVIDER: &str = "sim@second";
+
+/// Says whether the life of a seed plays at two clouds.
+pub(crate) fn has_two_clouds(seed: u64) -> bool {
+    seed % 5 == 2 && !crate::adoption::is_drawn(seed)
+}
+
+/// A cloud besides the first, which knows nothing of that.
+#[derive(Clone, Debug)]
+struct Second {
+    cloud: SimCloud,
+    chooser: SeededChooser,
+}
+
+impl Second {
+    fn new(settings: &Settings) -> Self {
+        let seed = zenekar_base::random::mix(settings.seed);
+        let cloud = SimCloud::new(Settings {
+            seed,
+            ..settings.clone()
+        });
+        let chooser = SeededChooser::new(cloud.settings());
+        Self { cloud, chooser }
+    }
+}
 
 /// What the adversary does to the engine and its answers, in parts per million of the occasions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +85,7 @@ pub struct World {
     pub crashes: u32,
     /// A running fingerprint of everything that happened: equal for equal seeds.
     pub trace: u64,
+    second: Option<Box<Second>>,
     chooser: SeededChooser,
     random: Random,
     settings: EngineSettings,
@@ -85,13 +115,16 @@ impl World {
             user_data_bytes_max: None,
             is_shared: false,
         };
+        let known = [PROVIDER, SECOND_PROVIDER];
+        let known = known.map(|name| (name.to_owned(), capabilities.clone()));
         let settings = EngineSettings {
-            capabilities: BTreeMap::from([(PROVIDER.to_owned(), capabilities)]),
+            capabilities: BTreeMap::from(known),
             calls_in_flight_max: None,
             seed,
         };
         let cloud = SimCloud::new(Settings { seed, ..cloud });
         let chooser = SeededChooser::new(cloud.settings());
+        let second = has_two_clouds(seed).then(|| Box::new(Second::new(cloud.settings())));
         Self {
             engine: Engine::new(infrastructure.clone(), settings.clone()),
             journal: Vec::new(),
@@ -100,6 +133,7 @@ impl World {
             adversary,
             crashes: 0,
             trace: 0,
+            second,
             chooser,
             random: Random::from_seed(seed).child(1),
             settings,
@@ -122,21 +156,49 @@ impl World {
         };
         self.cloud.intervene(
             self.now,
-            &zenekar_simcloud::Intervention::SetSettings(Box::new(settings)),
+            &Intervention::SetSettings(Box::new(settings)),
             &mut self.chooser,
         );
         self.chooser = SeededChooser::new(self.cloud.settings());
-        self.cloud.intervene(
-            self.now,
-            &zenekar_simcloud::Intervention::Recover,
-            &mut self.chooser,
-        );
+        self.intervene(&Intervention::Recover);
+        if let Some(second) = &mut self.second {
+            let calm = Settings {
+                seed: second.cloud.settings().seed,
+                ..(**self.cloud.settings()).clone()
+            };
+            let change = Intervention::SetSettings(Box::new(calm));
+            second
+                .cloud
+                .intervene(self.now, &change, &mut second.chooser);
+            second.chooser = SeededChooser::new(second.cloud.settings());
+            self.intervene_at(SECOND_PROVIDER, &Intervention::Recover);
+        }
     }
 
-    /// Does something to the cloud behind the engine's back.
-    pub fn intervene(&mut self, intervention: &zenekar_simcloud::Intervention) -> bool {
-        self.cloud
-            .intervene(self.now, intervention, &mut self.chooser)
+    /// Does something to the first cloud behind the engine's back.
+    pub fn intervene(&mut self, intervention: &Intervention) -> bool {
+        self.intervene_at(PROVIDER, intervention)
+    }
+
+    /// Does something to a cloud behind the engine's back; false if there is no such cloud.
+    pub(crate) fn intervene_at(&mut self, provider: &str, intervention: &Intervention) -> bool {
+        match &mut self.second {
+            Some(second) if provider == SECOND_PROVIDER => {
+                second
+                    .cloud
+                    .intervene(self.now, intervention, &mut second.chooser)
+            }
+            _ => self
+                .cloud
+                .intervene(self.now, intervention, &mut self.chooser),
+        }
+    }
+
+    /// Returns the clouds, each with its provider's name.
+    pub(crate) fn clouds(&self) -> impl Iterator<Item = (&'static str, &SimCloud)> {
+        let second = self.second.as_ref();
+        let second = second.map(|second| (SECOND_PROVIDER, &second.cloud));
+        std::iter::once((PROVIDER, &self.cloud)).chain(second)
     }
 
     /// Tells the engine something, and does what it asks for.
@@ -149,14 +211,20 @@ impl World {
     pub fn step(&mut self) -> bool {
         let times = [
             self.engine.next_deadline(),
-            self.cloud.next_event(),
+            self.clouds()
+                .filter_map(|(_, cloud)| cloud.next_event())
+                .min(),
             self.answers.keys().next().map(|(at, _)| *at),
         ];
         let Some(next) = times.into_iter().flatten().min() else {
             return false;
         };
         self.now = self.now.max(next);
-        for reply in self.cloud.advance(self.now, &mut self.chooser) {
+        let mut replies = self.cloud.advance(self.now, &mut self.chooser);
+        if let Some(second) = &mut self.second {
+            replies.extend(second.cloud.advance(self.now, &mut second.chooser));
+        }
+        for reply in replies {
             self.route(reply);
         }
         if let Some((&key, _)) = self.answers.first_key_value()
@@ -242,6 +310,9 @@ impl World {
         self.calls.clear();
         self.answers.clear();
         self.cloud.forget_caller();
+        if let Some(second) = &mut self.second {
+            second.cloud.forget_caller();
+        }
         let state = replay(&self.infrastructure, &self.journal);
         self.engine = Engine::recover(state, self.settings.clone());
         self.engine.handle(self.now, Input::Tick);
@@ -291,7 +362,7 @@ impl World {
                 }
             }
             Operation::Delete { resource, .. } => {
-                self.check_delete_order(&resource);
+                self.check_delete_order(&call.provider, &resource);
                 Request::Delete {
                     infrastructure,
                     resource,
@@ -312,7 +383,16 @@ impl World {
             Operation::Release => Request::Release { infrastructure },
         };
         self.note(self.now, request.kind() as u64, id.0);
-        self.cloud.submit(self.now, id, request, &mut self.chooser);
+        match &mut self.second {
+            Some(second) if call.provider == SECOND_PROVIDER => {
+                second
+                    .cloud
+                    .submit(self.now, id, request, &mut second.chooser);
+            }
+            _ => {
+                self.cloud.submit(self.now, id, request, &mut self.chooser);
+            }
+        }
     }
 
     /// A first attempt to create an instance needs its dependencies to be ready now.
@@ -342,13 +422,13 @@ impl World {
     }
 
     /// On the way down, a machine goes only after all that depend on it.
-    fn check_delete_order(&mut self, resource: &ResourceId) {
+    fn check_delete_order(&mut self, provider: &str, resource: &ResourceId) {
         let state = self.engine.state();
-        let Some(instance) = state
-            .instances
-            .values()
-            .find(|instance| instance.resource.as_ref() == Some(resource))
-        else {
+        let Some(instance) = state.instances.values().find(|instance| {
+            let place = instance.provider;
+            let place = place.map(|place| state.providers[place.index()].as_str());
+            instance.resource.as_ref() == Some(resource) && place == Some(provider)
+        }) else {
             return;
         };
         let left = state.nodes.iter().find(|node| {

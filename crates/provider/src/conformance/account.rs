@@ -6,6 +6,7 @@ use zenekar_model::Rendered;
 use super::suite::{Fate, Suite, exists, keys, require};
 use crate::{
     CheckNode, CheckRequest, CreateRequest, Deleted, ObserveScope, Owned, OwnedKind, ProblemKind,
+    split_scoped,
 };
 
 /// Limits above this are not tried: nobody writes as much.
@@ -124,7 +125,11 @@ impl Suite<'_> {
         let answer = self.patiently(|| self.provider().owned()).await;
         let owned = supported(answer, "listing what is ours")?;
         Ok(owned.map(|mut owned| {
-            owned.retain(|one| one.infrastructure == *whose);
+            owned.retain(|one| {
+                // `Scoped` leaves what is listed as it is.
+                let name = split_scoped(&one.infrastructure).map(|(name, _)| name);
+                one.infrastructure == *whose || name.as_ref() == Some(whose)
+            });
             owned
         }))
     }

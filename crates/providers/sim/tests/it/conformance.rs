@@ -2,17 +2,19 @@
 
 use std::future::ready;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use zenekar_base::{
-    Capabilities, ErrorClass, InfrastructureId, Millis, ProbeResult, ProbeSpec, ProviderError,
-    ResourceId, ResourceView, Token, Value,
+    Capabilities, ErrorClass, InfrastructureId, Millis, Origin, ProbeResult, ProbeSpec,
+    ProviderError, ResourceId, ResourceView, Token, Value,
 };
 
 use zenekar_model::Rendered;
 use zenekar_provider::conformance::{Extras, Failure, Fault, Provoke, Report, Setup, run_with};
 use zenekar_provider::{
-    Call, CreateRequest, Deleted, Identity, ObserveScope, Owned, Provider, RecontextualiseRequest,
+    Call, CreateRequest, Deleted, Identity, ObserveScope, Origins, Owned, Provider,
+    RecontextualiseRequest, Scoped,
 };
 use zenekar_provider_sim::{SimClock, SimProvider};
 use zenekar_simcloud::{Intervention, Rates, Settings};
@@ -33,19 +35,7 @@ fn check_with(settings: &Settings, defect: Option<Defect>) -> Result<Report, Fai
         defect,
         calls: AtomicU32::new(0),
     };
-    let setup = Setup {
-        provider: &defective,
-        pause: &*clock,
-        infrastructure: InfrastructureId::new("conformance"),
-        foreign: InfrastructureId::new("foreign"),
-        rendered: rendered(),
-        probe: ProbeSpec {
-            ping: true,
-            ..ProbeSpec::default()
-        },
-        poll: Millis::from_secs(2),
-        ready_max: Millis::from_secs(300),
-    };
+    let setup = setup(&defective, &clock);
     let faults = Faults {
         provider: &provider,
         clock: &clock,
@@ -70,6 +60,22 @@ fn check_with(settings: &Settings, defect: Option<Defect>) -> Result<Report, Fai
         settings.seed
     );
     Ok(report)
+}
+
+fn setup<'a>(provider: &'a dyn Provider, clock: &'a JumpClock) -> Setup<'a> {
+    Setup {
+        provider,
+        pause: clock,
+        infrastructure: InfrastructureId::new("conformance"),
+        foreign: InfrastructureId::new("foreign"),
+        rendered: rendered(),
+        probe: ProbeSpec {
+            ping: true,
+            ..ProbeSpec::default()
+        },
+        poll: Millis::from_secs(2),
+        ready_max: Millis::from_secs(300),
+    }
 }
 
 /// Faults of the simulated cloud itself.
@@ -394,6 +400,32 @@ fn a_calm_cloud_conforms() {
     let report = check(&Settings::calm());
     assert_eq!(report.skipped, [NO_LIMIT]);
     assert_eq!(report.passed.len(), 19);
+}
+
+/// Origins that follow from the names.
+struct NamedOrigins;
+
+impl Origins for NamedOrigins {
+    fn origin(&self, infrastructure: &InfrastructureId) -> Result<Option<Origin>, ProviderError> {
+        let mut bytes = [0; 6];
+        for (byte, letter) in bytes.iter_mut().zip(infrastructure.as_str().bytes()) {
+            *byte = letter;
+        }
+        Ok(Some(Origin::from_bytes(bytes)))
+    }
+}
+
+#[test]
+fn a_shared_cloud_conforms() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write_settings(directory.path(), &Settings::calm());
+    let clock = JumpClock::at(1_000);
+    let provider: Arc<dyn Provider> = Arc::new(open(directory.path(), &clock));
+    let scoped = Scoped::new(provider, Arc::new(NamedOrigins));
+    let setup = setup(&scoped, &clock);
+    let report = block_on(run_with(&setup, &Extras::default()));
+    let report = report.unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(report.passed.len(), 17, "{report:?}");
 }
 
 #[test]
