@@ -70,7 +70,11 @@ pub(crate) fn keys() -> Keys {
         || of("XDG_CONFIG_HOME").or_else(|| of("HOME").map(|home| home.join(".config")));
     let key_file =
         of("ZENEKAR_KEY_FILE").or_else(|| configuration().map(|folder| folder.join("zenekar/key")));
-    Keys::new(key_file, of("ZENEKAR_PASSPHRASE_FILE"), None)
+    Keys::new(
+        key_file,
+        of("ZENEKAR_PASSPHRASE_FILE"),
+        crate::commands::cloud::ask_passphrase(),
+    )
 }
 
 /// Reads Occopus's authentication file, where there is one.

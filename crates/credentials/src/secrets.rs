@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Read;
+use std::path::Path;
 
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::CredentialsError;
+use crate::files::{self, Privacy};
 use crate::kind::CloudKind;
 
 /// Bytes of one secret: keys in PEM are a few thousand.
 const SECRET_BYTES_MAX: usize = 16 << 10;
+/// Bytes of an input with all secrets of a cloud, comments included.
+const INPUT_BYTES_MAX: usize = 64 << 10;
 /// Secrets of one cloud: no kind has more than three.
 const SECRETS_MAX: usize = 16;
 
@@ -90,6 +95,39 @@ impl Secrets {
             secrets.add(kind, name, unquoted(value.trim()).into())?;
         }
         Ok(secrets)
+    }
+
+    /// Reads lines `NAME=VALUE` to the end of a stream.
+    pub fn read(kind: CloudKind, stream: &mut dyn Read) -> Result<Self, CredentialsError> {
+        // Room for all of it at once: a buffer that grows would leave copies behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(INPUT_BYTES_MAX + 1));
+        stream
+            .take(INPUT_BYTES_MAX as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| {
+                CredentialsError::Invalid(format!("cannot read the secrets: {error}"))
+            })?;
+        Self::of_input(kind, &bytes)
+    }
+
+    /// Reads lines `NAME=VALUE` of a file that only its owner can read.
+    pub fn read_file(kind: CloudKind, path: &Path) -> Result<Self, CredentialsError> {
+        let bytes =
+            files::read(path, INPUT_BYTES_MAX as u64, Privacy::Private)?.ok_or_else(|| {
+                CredentialsError::file("read", path, std::io::ErrorKind::NotFound.into())
+            })?;
+        Self::of_input(kind, &bytes)
+    }
+
+    fn of_input(kind: CloudKind, bytes: &[u8]) -> Result<Self, CredentialsError> {
+        if bytes.len() > INPUT_BYTES_MAX {
+            return Err(CredentialsError::Invalid(format!(
+                "the secrets are larger than {INPUT_BYTES_MAX} bytes"
+            )));
+        }
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| CredentialsError::Invalid("the secrets are no text".to_owned()))?;
+        Self::parse(kind, text)
     }
 
     /// Fails unless the secrets are enough for a kind of cloud, and no more.

@@ -1,6 +1,7 @@
 //! The command line: commands and options.
 
 mod access;
+mod cloud;
 mod subcommands;
 mod values;
 
@@ -14,6 +15,10 @@ use zenekar_provider_local::Isolation;
 use crate::occopus::arguments::OccopusCommand;
 
 pub(crate) use access::{ExecArguments, LogsArguments, OpenArguments, ShellArguments};
+pub(crate) use cloud::{
+    CloudAddArguments, CloudArgument, CloudCommand, CloudImagesArguments, CloudOffersArguments,
+    CloudOrphansArguments, CloudRemoveArguments, CloudSecretsArguments, CloudTestArguments,
+};
 pub(crate) use subcommands::{
     CheckArguments, ExportArguments, ImportArguments, SimCommand, SimPlantArguments,
     SimQuotaArguments, SimResetArguments, SimShowArguments, StateCommand,
@@ -127,6 +132,9 @@ pub(crate) enum Command {
     /// Export, import, check and repair the stored state
     #[command(subcommand)]
     State(StateCommand),
+    /// Name clouds and store their credentials; ask what they have, and what is left over there
+    #[command(subcommand)]
+    Cloud(CloudCommand),
     /// Look at the simulated cloud, and break things in it
     #[command(subcommand)]
     Sim(SimCommand),

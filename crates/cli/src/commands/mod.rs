@@ -1,5 +1,6 @@
 //! The commands: one file each.
 
+pub(crate) mod cloud;
 mod completion;
 mod doctor;
 pub(crate) mod down;
@@ -75,6 +76,7 @@ fn carry_out(mut arguments: Arguments, output: Output) -> Result<Exit, Failure> 
         Command::List(own) => list::run(own, global, output),
         Command::Down(own) => down::run(own, global, output),
         Command::State(own) => state::run(own, global, output),
+        Command::Cloud(own) => cloud::run(own, global, output),
         Command::Sim(own) => sim::run(own, global, output),
         Command::Occopus(own) => crate::occopus::run(own, global, output),
         Command::Explain(own) => explain::run(own, output),
