@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use zenekar_base::{ErrorClass, ResourceView};
 
@@ -16,6 +17,10 @@ const STEPS_UNTIL_GIVEN_UP: [u32; 7] = [1, 2, 3, 4, 6, 9, 14];
 
 /// After how many steps create calls of their own are given up.
 const STEPS_UNTIL_GIVEN_UP_ONCE: [u32; 2] = [3, 8];
+
+/// How long a call may keep its caller, whatever the cloud does: so long an
+/// engine waits for a creation.
+const CALL_MAX: Duration = Duration::from_mins(3);
 
 /// Lets a future make so many steps and gives it up then; `None` if it has not ended by then.
 async fn interrupted<T>(future: impl Future<Output = T>, steps_max: u32) -> Option<T> {
@@ -108,8 +113,13 @@ impl Suite<'_> {
         if !provoke.provoke(fault).await {
             return Ok(());
         }
+        let began = Instant::now();
         let answer = self.provider().create(self.request(key)).await;
+        let took = began.elapsed();
         provoke.relent().await;
+        require(took <= CALL_MAX, || {
+            format!("{fault:?} kept the caller for {took:?}")
+        })?;
         let class = answer.as_ref().err().map(|error| error.class);
         let right = match fault {
             // An adapter may find out what became of it.
