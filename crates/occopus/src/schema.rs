@@ -242,6 +242,11 @@ pub(crate) static RESOURCES: &[Schema] = &[
             ("region_name", Scalar),
             ("volume_size", Count),
             ("volume_persist", Any),
+            // Zenekar's own.
+            ("anti_affinity", Any),
+            ("availability_zone", Scalar),
+            ("config_drive", Any),
+            ("ports", Any),
         ],
         ignored: &[("tenant_name", "the project is given by `project_id`")],
         ..Schema::EMPTY

@@ -6,6 +6,9 @@ container=zenekar-test-openstack
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 folder=${ZENEKAR_ENV_FOLDER:?names the folder for what the environments keep}/openstack
 
+# How the environments say that a machine cannot have them.
+cannot=77
+
 say() { printf 'openstack: %s\n' "$*" >&2; }
 
 # An image is made by the recipe of this very tree, or it is made again.

@@ -285,8 +285,9 @@ impl OpenStack {
         }
         if let Some(rules) = &section.ports {
             needs.add("security_groups", 1);
-            // One for each family of addresses, and two that every group begins with.
-            needs.add("security_group_rules", rules.len() as u64 * 2 + 2);
+            let own: usize = rules.iter().map(|rule| rule.from.len()).sum();
+            // Every group begins with two.
+            needs.add("security_group_rules", own as u64 + 2);
         }
         if section.apart.is_some() {
             needs.add("server_groups", 1);

@@ -1,5 +1,5 @@
 //! Which cloud, and who we are there: what Occopus keeps in `auth_data`, the
-//! files `clouds.yaml` and `secure.yaml` of OpenStack's tools, their variables `OS_*`.
+//! files `clouds.yaml` and `secure.yaml` of `OpenStack`'s tools, their variables `OS_*`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::settings::{Authentication, Credential, Domain, Interface, Named, Open
 /// The longest file that is read: hundreds of clouds, or a bundle of certificates.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// The names that OpenStack's tools look for.
+/// The names that `OpenStack`'s tools look for.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// What the end of an endpoint's own setting is called.
@@ -82,7 +82,7 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Looks at this process: its variables, and the folders that OpenStack's
+    /// Looks at this process: its variables, and the folders that `OpenStack`'s
     /// tools look into.
     pub fn of_this_process() -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());

@@ -10,7 +10,7 @@ use zenekar_http::HttpAnswer;
 const MESSAGE_CHARS_MAX: usize = 300;
 
 /// The longest pause that is taken over from an answer.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
+const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
 
 /// What a call is for: the same answer means different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) enum Purpose {
 pub(crate) fn error_of(operation: &str, purpose: Purpose, answer: &HttpAnswer) -> ProviderError {
     let words = words_of(&answer.body);
     let class = class_of(answer.status, &words, purpose);
-    let retry_after = answer.retry_after().or_else(|| words.retry_after);
+    let retry_after = answer.retry_after().or(words.retry_after);
     let text = if words.message.is_empty() {
         format!("{operation}: status {}", answer.status)
     } else {
@@ -122,17 +122,15 @@ fn class_of(status: u16, words: &Words, purpose: Purpose) -> ErrorClass {
         || words.kind == "OverQuota"
         || (says("quota") && says("exceed"));
     match status {
-        401 => ErrorClass::Auth,
         403 | 409 | 413 if is_quota => ErrorClass::Quota,
-        403 => ErrorClass::Auth,
+        401 | 403 => ErrorClass::Auth,
         413 | 429 => ErrorClass::Throttled,
         404 | 410 => ErrorClass::NotFound,
         400 | 409 if says("no valid host") || says("no more ip addresses") => ErrorClass::Capacity,
         409 if is_out_of_addresses(&words.kind) => ErrorClass::Capacity,
         409 if is_passing(&words.kind, &message) => ErrorClass::Retryable,
-        409 => ErrorClass::Conflict,
-        // Somebody else was faster than a condition of the request.
-        412 => ErrorClass::Conflict,
+        // 412: somebody else was faster than a condition of the request.
+        409 | 412 => ErrorClass::Conflict,
         408 => ErrorClass::Retryable,
         503 if purpose == Purpose::Read => ErrorClass::Retryable,
         500..=599 => match purpose {

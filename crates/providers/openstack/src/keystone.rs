@@ -16,7 +16,7 @@ use crate::settings::{Authentication, Credential, Domain, Interface, Named};
 
 /// How long a token is taken to be good if Keystone does not say it readably:
 /// the shortest life that installations are advised to give.
-const LIFE_DEFAULT: Duration = Duration::from_secs(300);
+const LIFE_DEFAULT: Duration = Duration::from_mins(5);
 
 /// Returns where Keystone's calls go: as Occopus has it, `/v3` is appended
 /// unless the address ends in a version.

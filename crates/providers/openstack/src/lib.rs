@@ -1,4 +1,4 @@
-//! Instances at OpenStack: provider `nova`.
+//! Instances at `OpenStack`: provider `nova`.
 //!
 //! A thin client of our own over Keystone, Nova, Neutron and Glance. Nova has
 //! no idempotency tokens, so [`create`] puts the token into the server's

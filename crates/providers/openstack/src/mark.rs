@@ -119,10 +119,10 @@ impl fmt::Display for Mark {
 /// Returns eight letters that stand for a text.
 pub(crate) fn digest_of(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest[..4]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let [first, second, third, fourth, ..] = digest[..] else {
+        return String::new();
+    };
+    format!("{first:02x}{second:02x}{third:02x}{fourth:02x}")
 }
 
 /// Returns the node of an instance's name for people: `worker` of `worker/3`.

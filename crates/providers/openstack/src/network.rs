@@ -7,7 +7,7 @@ use zenekar_http::Method;
 
 use crate::mark::Mark;
 use crate::page::Listed;
-use crate::section::PortRule;
+use crate::section::{PortRule, Source};
 use crate::session::{Ask, Service, Session, segment};
 
 /// The extension with which floating addresses have descriptions.
@@ -292,20 +292,18 @@ impl Session {
         let found: Vec<SecurityGroup> = self
             .list_network("look for the security group", &[("name", &name)])
             .await?;
-        let group = match oldest(found, |group| group.created_at.clone()) {
-            Some(group) => group,
-            None => {
-                let description = "made by zenekar, and deleted with the infrastructure";
-                let body =
-                    json!({ "security_group": { "name": name, "description": description } });
-                let path = "security-groups";
-                let ask = Ask::post("create security group", Service::Network, path, body);
-                self.ask_for::<OneSecurityGroup>(ask).await?.security_group
-            }
+        let group = if let Some(group) = oldest(found, |group| group.created_at.clone()) {
+            group
+        } else {
+            let description = "made by zenekar, and deleted with the infrastructure";
+            let body = json!({ "security_group": { "name": name, "description": description } });
+            let path = "security-groups";
+            let ask = Ask::post("create security group", Service::Network, path, body);
+            self.ask_for::<OneSecurityGroup>(ask).await?.security_group
         };
         for rule in rules {
-            for (family, any) in [("IPv4", "0.0.0.0/0"), ("IPv6", "::/0")] {
-                self.ensure_rule(&group.id, rule, family, any).await?;
+            for source in &rule.from {
+                self.ensure_rule(&group.id, rule, source).await?;
             }
         }
         Ok(group.id)
@@ -315,15 +313,15 @@ impl Session {
         &self,
         group: &str,
         rule: &PortRule,
-        family: &str,
-        from: &str,
+        from: &Source,
     ) -> Result<(), ProviderError> {
+        let family = if from.is_version_6 { "IPv6" } else { "IPv4" };
         let mut body = json!({ "security_group_rule": {
             "security_group_id": group,
             "direction": "ingress",
             "ethertype": family,
             "protocol": rule.protocol.name(),
-            "remote_ip_prefix": from,
+            "remote_ip_prefix": from.network,
         } });
         if let Some((first, last)) = rule.range {
             body["security_group_rule"]["port_range_min"] = first.into();

@@ -20,7 +20,7 @@ const LOOK: u32 = 69;
 /// of instances at one provider.
 const ADDRESSES_MAX: usize = 100_000;
 
-/// One OpenStack, and what was seen there lately.
+/// One `OpenStack`, and what was seen there lately.
 pub(crate) struct OpenStack {
     pub(crate) session: Session,
     pub(crate) lookups: Lookups,

@@ -29,7 +29,7 @@ const CALLS_IN_FLIGHT_MAX: u32 = 16;
 /// How long connecting to a port of a server may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Provider `nova`: one project at one OpenStack.
+/// Provider `nova`: one project at one `OpenStack`.
 pub struct OpenStackProvider {
     name: String,
     inner: Arc<OpenStack>,

@@ -1,6 +1,7 @@
 //! What the `resource` section of a descriptor can say to this provider.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use zenekar_base::{ProviderError, Value};
 
@@ -58,12 +59,37 @@ pub(crate) enum Apart {
     IfPossible,
 }
 
-/// Ports that are open to everybody.
+/// Ports that are open, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PortRule {
     pub(crate) protocol: Protocol,
     /// First and last; none for protocols without ports.
     pub(crate) range: Option<(u16, u16)>,
+    /// Networks with the lengths of their prefixes.
+    pub(crate) from: Vec<Source>,
+}
+
+/// A network that may come in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Source {
+    pub(crate) network: String,
+    pub(crate) is_version_6: bool,
+}
+
+/// Whoever there is.
+const ANYBODY: &str = "0.0.0.0/0";
+
+/// Reads a network: `192.0.2.0/24`.
+fn source(text: &str) -> Option<Source> {
+    let text = text.trim();
+    let (address, length) = text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let length: u8 = length.parse().ok()?;
+    let length_max = if address.is_ipv6() { 128 } else { 32 };
+    (length <= length_max).then(|| Source {
+        network: text.to_owned(),
+        is_version_6: address.is_ipv6(),
+    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,19 +113,46 @@ impl fmt::Display for PortRule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.protocol.name())?;
         match self.range {
-            Some((first, last)) => write!(formatter, "/{first}-{last}"),
-            None => Ok(()),
+            Some((first, last)) => write!(formatter, "/{first}-{last}")?,
+            None => {}
         }
+        for source in &self.from {
+            write!(formatter, " {}", source.network)?;
+        }
+        Ok(())
     }
 }
 
-/// Reads one item of `ports`: `80`, `8000-8100`, `53/udp`, `icmp`.
-fn port_rule(text: &str) -> Option<PortRule> {
+/// Reads one item of `ports`, with or without who may come.
+fn rule_of_item(item: &Value) -> Option<PortRule> {
+    let Value::Map(entries) = item else {
+        return port_rule(&scalar(item)?, vec![source(ANYBODY)?]);
+    };
+    if entries
+        .iter()
+        .any(|(key, _)| key != "port" && key != "from")
+    {
+        return None;
+    }
+    let networks = texts(item, "from").ok()?;
+    let mut from = Vec::new();
+    for network in &networks {
+        from.push(source(network)?);
+    }
+    if from.is_empty() {
+        from.push(source(ANYBODY)?);
+    }
+    port_rule(&scalar(item.get("port")?)?, from)
+}
+
+/// Reads the port of one item of `ports`: `80`, `8000-8100`, `53/udp`, `icmp`.
+fn port_rule(text: &str, from: Vec<Source>) -> Option<PortRule> {
     let text = text.trim();
     if text == "icmp" {
         return Some(PortRule {
             protocol: Protocol::Icmp,
             range: None,
+            from,
         });
     }
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
@@ -114,6 +167,7 @@ fn port_rule(text: &str) -> Option<PortRule> {
     (range.0 <= range.1).then_some(PortRule {
         protocol,
         range: Some(range),
+        from,
     })
 }
 
@@ -192,9 +246,14 @@ fn ports(section: &Value) -> Result<Option<Vec<PortRule>>, Wrong> {
     if value_of(section, key).is_none() {
         return Ok(None);
     }
-    let wanted = "ports such as `80`, `8000-8100`, `53/udp` or `icmp`";
-    let items = texts(section, key).map_err(|_| wrong(key, wanted))?;
-    let rules: Option<Vec<PortRule>> = items.iter().map(|item| port_rule(item)).collect();
+    let wanted =
+        "ports such as `80`, `8000-8100`, `53/udp`, `icmp` or `{port: 22, from: 192.0.2.0/24}`";
+    let items = match section.get(key) {
+        Some(Value::List(items)) => items.as_slice(),
+        Some(item) => std::slice::from_ref(item),
+        None => &[],
+    };
+    let rules: Option<Vec<PortRule>> = items.iter().map(rule_of_item).collect();
     let mut rules = rules.ok_or_else(|| wrong(key, wanted))?;
     rules.sort();
     rules.dedup();
@@ -289,7 +348,8 @@ mod tests {
     #[test]
     fn ports_are_numbers_ranges_and_protocols() {
         let list = ["80", "8000-8100", "53/udp", "icmp", "80/tcp"];
-        let list = list.into_iter().map(Value::from).chain([Value::from(22)]);
+        let narrow = section(&[("port", 22.into()), ("from", "2001:db8::/32".into())]);
+        let list = list.into_iter().map(Value::from).chain([narrow]);
         let read = Section::read(&section(&[("ports", Value::List(list.collect()))]));
         let rules: Vec<String> = read
             .expect("valid")
@@ -301,15 +361,19 @@ mod tests {
         assert_eq!(
             rules,
             [
-                "tcp/22-22",
-                "tcp/80-80",
-                "tcp/8000-8100",
-                "udp/53-53",
-                "icmp"
+                "tcp/22-22 2001:db8::/32",
+                "tcp/80-80 0.0.0.0/0",
+                "tcp/8000-8100 0.0.0.0/0",
+                "udp/53-53 0.0.0.0/0",
+                "icmp 0.0.0.0/0"
             ]
         );
+        for from in ["192.0.2.0", "192.0.2.0/33", "here/8"] {
+            let item = section(&[("port", 22.into()), ("from", from.into())]);
+            assert_eq!(rule_of_item(&item), None, "{from}");
+        }
         for mistake in ["0", "9-8", "70000", "80/sctp", "http"] {
-            assert_eq!(port_rule(mistake), None, "{mistake}");
+            assert_eq!(rule_of_item(&mistake.into()), None, "{mistake}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Calls to the services of one OpenStack: token, catalog, versions.
+//! Calls to the services of one `OpenStack`: token, catalog, versions.
 //!
 //! A token is got with the first call, kept, renewed before it ends, and got
 //! again once when a service refuses it: a refused call surely had no effect.
@@ -37,7 +37,7 @@ const PAGE_ITEMS: &str = "1000";
 const PAGES_MAX: usize = 200;
 
 /// A token is renewed this long before it ends, or in the last quarter of a short life.
-const RENEWAL_MARGIN: Duration = Duration::from_secs(120);
+const RENEWAL_MARGIN: Duration = Duration::from_mins(2);
 
 /// What stays readable in a piece of a path or query.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
@@ -107,7 +107,7 @@ pub(crate) struct Microversion(pub(crate) u32);
 
 /// One call.
 pub(crate) struct Ask<'a> {
-    /// What it does, for messages: `create server `x``.
+    /// What it does, for messages: create server, list ports.
     pub(crate) operation: &'a str,
     pub(crate) service: Service,
     pub(crate) method: Method,
@@ -187,7 +187,7 @@ pub(crate) fn invalid(message: impl Into<String>) -> ProviderError {
     ProviderError::new(ErrorClass::Invalid, message)
 }
 
-/// The connection to one OpenStack.
+/// The connection to one `OpenStack`.
 pub(crate) struct Session {
     http: HttpClient,
     settings: OpenStackSettings,
@@ -250,7 +250,7 @@ impl Session {
     async fn authenticate(&self) -> Result<Token, ProviderError> {
         let operation = "authenticate at Keystone";
         let address = format!("{}/auth/tokens", keystone::base_of(&self.settings.endpoint));
-        let mut request = HttpRequest::new(Method::POST, self.url(operation, &address)?);
+        let mut request = HttpRequest::new(Method::POST, Self::url_of(operation, &address)?);
         request.timeout = READ_TIMEOUT;
         request
             .headers
@@ -272,7 +272,7 @@ impl Session {
         }
     }
 
-    fn url(&self, operation: &str, address: &str) -> Result<Url, ProviderError> {
+    fn url_of(operation: &str, address: &str) -> Result<Url, ProviderError> {
         let url = Url::parse(address).ok();
         url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .ok_or_else(|| {
@@ -324,7 +324,7 @@ impl Session {
             address.push('=');
             address.push_str(&segment(value));
         }
-        let url = self.url(ask.operation, &address)?;
+        let url = Self::url_of(ask.operation, &address)?;
         let mut request = HttpRequest::new(ask.method.clone(), url);
         let purpose = ask.purpose();
         request.timeout = match purpose {
@@ -422,7 +422,7 @@ impl Session {
             let base = self.base(Service::Compute, &token)?;
             let end = version_end(&base).unwrap_or(base.len());
             let operation = "read the versions of Nova";
-            let url = self.url(operation, &format!("{}/", &base[..end]))?;
+            let url = Self::url_of(operation, &format!("{}/", &base[..end]))?;
             let mut request = HttpRequest::new(Method::GET, url);
             request.timeout = READ_TIMEOUT;
             let answer = self.http.call(request).await;

@@ -1,4 +1,4 @@
-//! What is needed to talk to one OpenStack.
+//! What is needed to talk to one `OpenStack`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -148,7 +148,7 @@ impl Interface {
     }
 }
 
-/// What is needed to talk to one OpenStack.
+/// What is needed to talk to one `OpenStack`.
 #[derive(Clone, Debug)]
 pub struct OpenStackSettings {
     /// The provider's name: the text of a [`zenekar_base::CloudKey`].

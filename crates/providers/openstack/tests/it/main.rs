@@ -1,5 +1,5 @@
 //! Tests of provider `nova`: against a scripted peer, and against the real
-//! OpenStack that `tests/env/openstack/up` starts.
+//! `OpenStack` that `tests/env/openstack/up` starts.
 
 mod peer;
 mod real;

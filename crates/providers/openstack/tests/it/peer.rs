@@ -32,10 +32,12 @@ impl Asked {
 /// What is answered; none closes the connection without an answer.
 pub(crate) type Answer = Option<(u16, Vec<(&'static str, String)>, Json)>;
 
+#[expect(clippy::unnecessary_wraps, reason = "an answer may also be left out")]
 pub(crate) fn ok(body: Json) -> Answer {
     Some((200, Vec::new(), body))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an answer may also be left out")]
 pub(crate) fn status(status: u16, body: Json) -> Answer {
     Some((status, Vec::new(), body))
 }
@@ -131,7 +133,7 @@ fn serve(stream: TcpStream, address: &str, script: &Script, log: &Mutex<Vec<Aske
         body.len()
     );
     for (name, value) in more {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head = format!("{head}{name}: {value}\r\n");
     }
     let mut stream = stream;
     stream
@@ -140,6 +142,7 @@ fn serve(stream: TcpStream, address: &str, script: &Script, log: &Mutex<Vec<Aske
 }
 
 /// Returns a token that is good for so many seconds.
+#[expect(clippy::unnecessary_wraps, reason = "an answer may also be left out")]
 pub(crate) fn token(address: &str, seconds: u32) -> Answer {
     let service = |kind: &str, path: &str| {
         json!({"type": kind, "endpoints": [

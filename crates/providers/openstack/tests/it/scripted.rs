@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use zenekar_base::{InfrastructureId, ResourceId, ResourceState, Value};
 use zenekar_provider::{Deleted, ObserveScope, Provider};
 
-use crate::peer::{Peer, ok, status};
+use crate::peer::{Asked, Peer, ok, status};
 use crate::world::request;
 
 fn infrastructure() -> InfrastructureId {
@@ -318,7 +318,7 @@ async fn a_floating_address_comes_before_the_server_and_goes_before_it() {
     let deletions: Vec<&str> = asked
         .iter()
         .filter(|one| one.method == "DELETE")
-        .map(|one| one.path())
+        .map(Asked::path)
         .collect();
     assert_eq!(
         deletions,
@@ -380,7 +380,7 @@ async fn a_free_floating_address_is_taken_unless_somebody_is_faster() {
     let tried: Vec<&str> = asked
         .iter()
         .filter(|one| one.method == "PUT")
-        .map(|one| one.path())
+        .map(Asked::path)
         .collect();
     assert_eq!(
         tried,
