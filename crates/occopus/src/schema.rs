@@ -208,6 +208,15 @@ pub(crate) static RESOURCES: &[Schema] = &[
             ("subnet_id", Scalar),
             ("name", Scalar),
             ("tags", Map),
+            // Zenekar's own.
+            ("availability_zone", Scalar),
+            ("instance_profile", Scalar),
+            ("ports", Any),
+            ("public_ip", Any),
+            ("spot", Any),
+            ("volume_size", Count),
+            ("volume_type", Scalar),
+            ("volumes", Any),
         ],
         ..Schema::EMPTY
     },
