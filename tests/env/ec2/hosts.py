@@ -18,11 +18,15 @@ import sys
 import threading
 import time
 
-LABEL = "zenekar-test-ec2"
-METADATA_PORT = int(os.environ.get("ZENEKAR_ENV_EC2_METADATA_PORT", "45556"))
+LABEL = "org.zenekar.test.ec2"
+# Networks of which the first free one is taken, so that several simulators can
+# run at once: containers have the addresses of their instances.
+NETWORKS = [f"10.{number}.0.0/20" for number in range(181, 250)]
 METADATA_ADDRESS = "169.254.169.254"
 # Two processors start about ten containers a second; more at once are not faster.
 STARTS_AT_ONCE = 4
+# Instances with this tag are records only: for tests that need many.
+HOSTLESS = "hostless"
 POLL_S = 0.2
 MEMORY = "256m"
 CONSOLE_BYTES_MAX = 64 * 1024
@@ -115,15 +119,45 @@ def write_lines(entry):
 class Hosts:
     """Keeps one container for each instance that should have one."""
 
-    def __init__(self, backend, region, folder, image):
-        self.backend, self.region, self.image = backend, region, image
+    def __init__(self, backend, region, folder, image, mark):
+        self.backend, self.region, self.image, self.mark = backend, region, image, mark
         self.folder = os.path.join(folder, "hosts")
         self.networks, self.known, self.starting = {}, {}, {}
+        self.metadata_port = None
         self.lock = threading.Lock()
         self.pool = concurrent.futures.ThreadPoolExecutor(STARTS_AT_ONCE)
 
-    def start(self):
-        """Starts to watch, and to serve metadata."""
+    def find_network(self):
+        """Makes the container network for the first subnet; returns its addresses."""
+        for addresses in NETWORKS:
+            if self.make_network("zenekar-ec2-" + self.mark, "zke" + self.mark, addresses):
+                return addresses
+        raise RuntimeError("no network is free")
+
+    def adopt_network(self, subnet_id):
+        """Says which subnet the found network is for."""
+        self.networks[subnet_id] = "zenekar-ec2-" + self.mark
+
+    def make_network(self, name, bridge, addresses):
+        """Makes a container network, with the way to the metadata service."""
+        gateway = str(next(ipaddress.ip_network(addresses).hosts()))
+        made = docker(
+            "network", "create", "--label", f"{LABEL}={self.mark}", "--subnet", addresses,
+            "--gateway", gateway, "-o", "com.docker.network.bridge.name=" + bridge, name,
+        )
+        if made.returncode:
+            complain("network " + name, made)
+            return False
+        rule = [
+            "PREROUTING", "-i", bridge, "-d", METADATA_ADDRESS, "-p", "tcp", "--dport", "80",
+            "-j", "REDIRECT", "--to-ports", str(self.metadata_port),
+        ]
+        table = ["iptables", "-w", "-t", "nat"]
+        subprocess.run([*table, "-A", *rule], capture_output=True, check=False)
+        return True
+
+    def serve(self):
+        """Starts to serve metadata."""
         os.makedirs(self.folder, exist_ok=True)
         init = os.path.join(self.folder, "init")
         with open(init, "w", encoding="utf-8") as file:
@@ -136,8 +170,12 @@ class Hosts:
             owner = hosts
 
         # The containers reach it through their networks' gateways.
-        server = http.server.ThreadingHTTPServer(("0.0.0.0", METADATA_PORT), Handler)
+        server = http.server.ThreadingHTTPServer(("0.0.0.0", 0), Handler)
+        self.metadata_port = server.server_address[1]
         threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def start(self):
+        """Starts to watch."""
         threading.Thread(target=self.watch, daemon=True).start()
 
     def watch(self):
@@ -150,14 +188,19 @@ class Hosts:
             time.sleep(POLL_S)
 
     def instances(self):
-        """Lists all instances."""
+        """Lists all instances that have hosts."""
         reservations = list(self.backend.reservations.values())
-        return [one for reservation in reservations for one in reservation.instances]
+        everything = [one for reservation in reservations for one in reservation.instances]
+        return [
+            one
+            for one in everything
+            if one.subnet_id and not any(tag["key"] == HOSTLESS for tag in one.get_tags())
+        ]
 
     def containers(self):
         """Returns the states of all containers of instances."""
         form = '{{.Label "' + LABEL + '.instance"}} {{.State}}'
-        listed = docker("ps", "-a", "--filter", "label=" + LABEL, "--format", form)
+        listed = docker("ps", "-a", "--filter", f"label={LABEL}={self.mark}", "--format", form)
         if listed.returncode:
             raise RuntimeError(listed.stderr.strip()[:200])
         return dict(line.split() for line in listed.stdout.splitlines() if len(line.split()) == 2)
@@ -205,22 +248,7 @@ class Hosts:
                 return self.networks[subnet_id]
             subnet = self.backend.get_subnet(subnet_id)
             name, bridge = "zenekar-ec2-" + subnet_id, "zke" + subnet_id[-10:]
-            gateway = str(next(ipaddress.ip_network(subnet.cidr_block).hosts()))
-            if docker("network", "inspect", name).returncode:
-                made = docker(
-                    "network", "create", "--label", LABEL, "--subnet", subnet.cidr_block,
-                    "--gateway", gateway, "-o", "com.docker.network.bridge.name=" + bridge, name,
-                )
-                if made.returncode:
-                    complain("network " + name, made)
-            rule = [
-                "PREROUTING", "-i", bridge, "-d", METADATA_ADDRESS, "-p", "tcp", "--dport", "80",
-                "-j", "REDIRECT", "--to-ports", str(METADATA_PORT),
-            ]
-            table = ["iptables", "-w", "-t", "nat"]
-            quiet = {"capture_output": True, "check": False}
-            if subprocess.run([*table, "-C", *rule], **quiet).returncode:
-                subprocess.run([*table, "-A", *rule], **quiet)
+            self.make_network(name, bridge, subnet.cidr_block)
             self.networks[subnet_id] = name
             return name
 
@@ -242,8 +270,6 @@ class Hosts:
 
     def make_container(self, one):
         """Makes the container of an instance."""
-        if not one.subnet_id:
-            return
         folder = os.path.join(self.folder, one.id)
         os.makedirs(folder, exist_ok=True)
         key = self.key_of(one)
@@ -257,7 +283,7 @@ class Hosts:
         made = docker(
             "run", "-d", "--init", "--name", "zenekar-ec2-" + one.id,
             "--hostname", "ip-" + address.replace(".", "-"),
-            "--label", LABEL, "--label", f"{LABEL}.instance={one.id}",
+            "--label", f"{LABEL}={self.mark}", "--label", f"{LABEL}.instance={one.id}",
             "--network", self.network(one.subnet_id), "--ip", address,
             "--memory", MEMORY, "--cap-add", "NET_ADMIN",
             "-v", f"{folder}:/zenekar-host:ro",

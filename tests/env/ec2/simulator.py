@@ -31,11 +31,13 @@ import time
 import urllib.parse
 
 FOLDER = os.environ["ZENEKAR_ENV_FOLDER"]
-PORT = int(os.environ.get("ZENEKAR_ENV_EC2_PORT", "45555"))
+PORT = int(os.environ.get("ZENEKAR_ENV_EC2_PORT", "0"))
 REGION = os.environ.get("ZENEKAR_ENV_EC2_REGION", "eu-central-1")
 IMAGE = "ami-0a000000000000001"
-# A network of its own, so that containers can have the addresses of their instances.
-NETWORK = os.environ.get("ZENEKAR_ENV_EC2_NETWORK", "10.181.0.0/20")
+# The network of instances where they have no hosts.
+NETWORK = "10.181.0.0/20"
+# Tells what belongs to this simulator from what belongs to others.
+MARK = os.environ["ZENEKAR_ENV_EC2_MARK"]
 BODY_BYTES_MAX = 1 << 20
 
 AMIS = [
@@ -365,10 +367,10 @@ def hang_up(environ):
     raise ConnectionError("by a rule")
 
 
-def prepare(backend):
+def prepare(backend, addresses):
     """Makes the network that tests launch into."""
-    vpc = backend.create_vpc(NETWORK)
-    subnet = backend.create_subnet(vpc.id, NETWORK, availability_zone=REGION + "a")
+    vpc = backend.create_vpc(addresses)
+    subnet = backend.create_subnet(vpc.id, addresses, availability_zone=REGION + "a")
     backend.create_security_group("default-of-tests", "for tests", vpc_id=vpc.id)
     return vpc.id, subnet.id
 
@@ -378,29 +380,33 @@ def main():
     global hosts
     account = "123456789012"
     backend = ec2_backends[account][REGION]
-    vpc, subnet = prepare(backend)
+    image, addresses = os.environ.get("ZENEKAR_ENV_EC2_HOST_IMAGE"), NETWORK
+    if image:
+        from hosts import Hosts
+
+        hosts = Hosts(backend, REGION, FOLDER, image, MARK)
+        hosts.serve()
+        addresses = hosts.find_network()
+    vpc, subnet = prepare(backend, addresses)
+    server = make_server("127.0.0.1", PORT, Application(), threaded=True, request_handler=Handler)
     variables = {
-        "ZENEKAR_TEST_EC2_ENDPOINT": f"http://127.0.0.1:{PORT}",
+        "ZENEKAR_TEST_EC2_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
         "ZENEKAR_TEST_EC2_REGION": REGION,
         "ZENEKAR_TEST_EC2_VPC": vpc,
         "ZENEKAR_TEST_EC2_SUBNET": subnet,
         "ZENEKAR_TEST_EC2_IMAGE": IMAGE,
         "ZENEKAR_TEST_EC2_TYPE": "t3.micro",
     }
-    image = os.environ.get("ZENEKAR_ENV_EC2_HOST_IMAGE")
-    if image:
-        from hosts import Hosts
-
-        hosts = Hosts(backend, REGION, FOLDER, image)
+    if hosts:
+        hosts.adopt_network(subnet)
         hosts.start()
         variables["ZENEKAR_TEST_EC2_HOSTS"] = "1"
-    server = make_server("127.0.0.1", PORT, Application(), threaded=True, request_handler=Handler)
     text = "".join(f"{name}={value}\n" for name, value in variables.items())
     part = os.path.join(FOLDER, "variables.part")
     with open(part, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(part, os.path.join(FOLDER, "printed"))
-    print("serving on port", PORT, file=sys.stderr, flush=True)
+    print("serving on port", server.server_port, file=sys.stderr, flush=True)
     server.serve_forever()
 
 

@@ -66,6 +66,13 @@ impl Simulator {
         }
     }
 
+    /// Returns what instances are made of that need no hosts: records are cheaper.
+    pub(crate) fn hostless(&self, more: &[(&str, Value)]) -> Rendered {
+        let mut all = vec![("tags", section(&[("hostless", "1".into())]))];
+        all.extend(more.iter().cloned());
+        self.rendered(&all)
+    }
+
     /// Returns an infrastructure that nothing has used before.
     pub(crate) fn infrastructure(name: &str) -> InfrastructureId {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -140,7 +147,7 @@ fn fifty_instances_cost_fifty_calls_and_few_lists() {
         let tasks: Vec<_> = (0..50)
             .map(|key| {
                 let provider = Arc::clone(&provider);
-                let rendered = simulator.rendered(&[]);
+                let rendered = simulator.hostless(&[]);
                 let wanted = request(infrastructure.as_str(), key, rendered);
                 tokio::spawn(async move { provider.create(wanted).await })
             })
@@ -173,7 +180,7 @@ fn a_slow_launch_does_not_hold_others_up_and_its_token_is_kept() {
         let provider = Arc::new(simulator.open());
         let infrastructure = Simulator::infrastructure("slow");
         simulator.rule(&infrastructure, r#", "delay_s": 2"#).await;
-        let wanted = request(infrastructure.as_str(), 1, simulator.rendered(&[]));
+        let wanted = request(infrastructure.as_str(), 1, simulator.hostless(&[]));
         let waiting = {
             let (provider, wanted) = (Arc::clone(&provider), wanted.clone());
             tokio::spawn(async move { provider.create(wanted).await })
@@ -214,7 +221,7 @@ fn ports_open_one_group_that_is_released() {
         let tasks: Vec<_> = (0..10)
             .map(|key| {
                 let provider = Arc::clone(&provider);
-                let rendered = simulator.rendered(&[("ports", ports.clone())]);
+                let rendered = simulator.hostless(&[("ports", ports.clone())]);
                 let wanted = request(infrastructure.as_str(), key, rendered);
                 tokio::spawn(async move { provider.create(wanted).await })
             })
@@ -230,7 +237,7 @@ fn ports_open_one_group_that_is_released() {
         assert_eq!(groups.count(), 1);
         // Another process finds the group, and all its rules.
         let later = simulator.open();
-        let rendered = simulator.rendered(&[("ports", ports)]);
+        let rendered = simulator.hostless(&[("ports", ports)]);
         later
             .create(request(infrastructure.as_str(), 20, rendered))
             .await
@@ -259,7 +266,10 @@ fn disks_tags_spot_and_public_addresses_are_taken() {
             ("spot", true.into()),
             ("public_ip", true.into()),
             ("ports", Value::List(vec![22.into()])),
-            ("tags", section(&[("cost", "center".into())])),
+            (
+                "tags",
+                section(&[("cost", "center".into()), ("hostless", "1".into())]),
+            ),
         ]);
         let wanted = request(infrastructure.as_str(), 1, rendered);
         let created = provider.create(wanted.clone()).await.unwrap();
@@ -548,7 +558,7 @@ fn what_is_left_over_is_listed_and_deleted() {
     block_on(async {
         let provider = simulator.open();
         let infrastructure = Simulator::infrastructure("left");
-        let rendered = simulator.rendered(&[("ports", 22.into())]);
+        let rendered = simulator.hostless(&[("ports", 22.into())]);
         let wanted = request(infrastructure.as_str(), 1, rendered);
         provider.create(wanted).await.unwrap();
         let mine = async || -> Vec<_> {
