@@ -125,12 +125,19 @@ impl Server {
         InstanceTag::new(self.meta(mark::INSTANCE).unwrap_or_default())
     }
 
+    /// Says whether a deletion was accepted; there are softer and harder ones.
+    fn is_being_deleted(&self) -> bool {
+        self.task
+            .as_deref()
+            .is_some_and(|task| task.ends_with("deleting"))
+    }
+
     /// Returns how far it is.
     pub(crate) fn state(&self) -> ResourceState {
         let status = self.status.split('(').next().unwrap_or_default();
         match status {
             "DELETED" | "SOFT_DELETED" => ResourceState::Gone,
-            _ if self.task.as_deref() == Some("deleting") => ResourceState::Deleting,
+            _ if self.is_being_deleted() => ResourceState::Deleting,
             "ACTIVE" | "REBOOT" | "HARD_REBOOT" | "PASSWORD" => ResourceState::Running,
             "ERROR" => ResourceState::Failed,
             "SHUTOFF" | "PAUSED" | "SUSPENDED" | "SHELVED" | "SHELVED_OFFLOADED" | "RESCUE" => {

@@ -81,6 +81,15 @@ pub(crate) fn body_of(authentication: &Authentication) -> Json {
     json!({ "auth": auth })
 }
 
+/// Returns the secrets in that body.
+pub(crate) fn secrets_of(authentication: &Authentication) -> Vec<SecretString> {
+    vec![match authentication {
+        Authentication::Password { password, .. } => password.clone(),
+        Authentication::ApplicationCredential { secret, .. } => secret.clone(),
+        Authentication::Token { token, .. } => token.clone(),
+    }]
+}
+
 /// A token, and what Keystone says with it.
 pub(crate) struct Token {
     pub(crate) secret: SecretString,

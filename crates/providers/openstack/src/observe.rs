@@ -71,6 +71,11 @@ impl OpenStack {
                 views.push(view_of_port(&instance, &port));
             }
         }
+        let is_there = |resource: &ResourceId| {
+            let is_it = |server: &Server| server.id == resource.as_str();
+            servers.iter().any(is_it)
+        };
+        views.extend(self.gone(infrastructure, is_there));
         Ok(views)
     }
 
@@ -110,6 +115,9 @@ impl OpenStack {
         if servers.len() <= SINGLE_LOOKS_MAX {
             for resource in servers {
                 let server = self.server(resource).await?;
+                if server.is_none() {
+                    views.extend(self.gone(infrastructure, |other| other != resource));
+                }
                 views.extend(self.visible(infrastructure, server.as_ref()));
             }
             return Ok(views);
@@ -117,6 +125,9 @@ impl OpenStack {
         let all = self.servers().await?;
         for resource in servers {
             let server = all.iter().find(|one| one.id == resource.as_str());
+            if server.is_none() {
+                views.extend(self.gone(infrastructure, |other| other != resource));
+            }
             views.extend(self.visible(infrastructure, server));
         }
         Ok(views)

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use tokio::sync::Mutex;
 use zenekar_base::{
     Addresses, ErrorClass, InfrastructureId, InstanceTag, ProviderError, ResourceId, ResourceState,
+    ResourceView,
 };
 
 use crate::compute::{OneServer, Server};
@@ -20,6 +21,10 @@ const LOOK: u32 = 69;
 /// of instances at one provider.
 const ADDRESSES_MAX: usize = 100_000;
 
+/// How many deletions are remembered until they are seen to be done; what is
+/// more is found to be gone by its absence, which takes longer.
+const DELETED_MAX: usize = 10_000;
+
 /// One `OpenStack`, and what was seen there lately.
 pub(crate) struct OpenStack {
     pub(crate) session: Session,
@@ -30,6 +35,8 @@ pub(crate) struct OpenStack {
     creating: StdMutex<BTreeSet<InstanceTag>>,
     /// Where servers were seen, so that a health check costs no call.
     addresses: StdMutex<BTreeMap<ResourceId, Place>>,
+    /// Servers whose deletion was accepted in this process.
+    deleted: StdMutex<BTreeMap<ResourceId, (InfrastructureId, InstanceTag)>>,
     list: Mutex<SharedList>,
     lists_begun: std::sync::atomic::AtomicU64,
 }
@@ -60,6 +67,7 @@ impl OpenStack {
             locks: StdMutex::default(),
             creating: StdMutex::default(),
             addresses: StdMutex::default(),
+            deleted: StdMutex::default(),
             list: Mutex::default(),
             lists_begun: std::sync::atomic::AtomicU64::new(0),
         }
@@ -137,6 +145,41 @@ impl OpenStack {
             Err(error) if error.class == ErrorClass::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Notes that the deletion of a server was accepted.
+    pub(crate) fn note_deleted(&self, infrastructure: &InfrastructureId, server: &Server) {
+        let mut deleted = locked(&self.deleted);
+        if deleted.len() < DELETED_MAX && !server.instance().as_str().is_empty() {
+            let resource = ResourceId::new(server.id.as_str());
+            deleted.insert(resource, (infrastructure.clone(), server.instance()));
+        }
+    }
+
+    /// Returns the servers of an infrastructure that were told to go and are not
+    /// among those that are there: they are surely gone, and are shown so once.
+    pub(crate) fn gone(
+        &self,
+        infrastructure: &InfrastructureId,
+        is_there: impl Fn(&ResourceId) -> bool,
+    ) -> Vec<ResourceView> {
+        let mut views = Vec::new();
+        locked(&self.deleted).retain(|resource, (of, instance)| {
+            let is_gone = of == infrastructure && !is_there(resource);
+            if is_gone {
+                views.push(ResourceView {
+                    instance: instance.clone(),
+                    resource: resource.clone(),
+                    state: ResourceState::Gone,
+                    addresses: Addresses::default(),
+                    token: None,
+                    revision: 0,
+                    detail: None,
+                });
+            }
+            !is_gone
+        });
+        views
     }
 
     /// Keeps where a server is.

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -19,7 +20,7 @@ use zenekar_provider::{
 use crate::create::USER_DATA_BYTES_MAX;
 use crate::observe::DESCRIBE_BATCH_MAX;
 use crate::openstack::OpenStack;
-use crate::session::{Ask, Service, Session, invalid, segment};
+use crate::session::{ABANDONED, Ask, Service, Session, invalid, segment};
 use crate::settings::OpenStackSettings;
 
 /// Calls that one engine makes at once: installations have a few processes that
@@ -41,6 +42,15 @@ impl OpenStackProvider {
         let name = settings.name.clone();
         let inner = Arc::new(OpenStack::new(Session::new(settings)?));
         Ok(Self { name, inner })
+    }
+}
+
+/// Somebody waits as long as this lives.
+struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
@@ -150,10 +160,14 @@ impl Provider for OpenStackProvider {
     fn create(&self, request: CreateRequest) -> Call<'_, ResourceView> {
         let inner = self.inner.clone();
         Box::pin(async move {
-            // Who gives up waiting does not stop it: a request that Nova has
-            // taken in goes on there, and the next call for the instance must
-            // not begin before it can be seen what it has made.
-            let task = tokio::spawn(async move { inner.create(&request).await });
+            // Who gives up waiting does not cut off the request that is under
+            // way: Nova may have taken it in, and the next call for the instance
+            // must not begin before it can be seen what it has made. No other
+            // request that changes something follows it.
+            let abandoned = Arc::new(AtomicBool::new(false));
+            let _waiting = Waiting(abandoned.clone());
+            let create = async move { inner.create(&request).await };
+            let task = tokio::spawn(ABANDONED.scope(abandoned, create));
             task.await.unwrap_or_else(|error| {
                 Err(ProviderError::new(
                     ErrorClass::Unknown,

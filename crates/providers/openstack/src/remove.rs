@@ -38,10 +38,13 @@ impl OpenStack {
         if let Some(port) = server.meta(mark::PORT) {
             self.session.remove_port(port).await?;
         }
-        if server.state() == ResourceState::Deleting {
-            return Ok(Deleted::Accepted);
+        if server.state() != ResourceState::Deleting
+            && self.delete_server(resource).await? == Deleted::Gone
+        {
+            return Ok(Deleted::Gone);
         }
-        self.delete_server(resource).await
+        self.note_deleted(infrastructure, &server);
+        Ok(Deleted::Accepted)
     }
 
     async fn delete_server(&self, resource: &ResourceId) -> Result<Deleted, ProviderError> {

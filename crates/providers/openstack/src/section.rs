@@ -112,9 +112,8 @@ impl Protocol {
 impl fmt::Display for PortRule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.protocol.name())?;
-        match self.range {
-            Some((first, last)) => write!(formatter, "/{first}-{last}")?,
-            None => {}
+        if let Some((first, last)) = self.range {
+            write!(formatter, "/{first}-{last}")?;
         }
         for source in &self.from {
             write!(formatter, " {}", source.network)?;

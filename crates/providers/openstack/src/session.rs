@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -38,6 +39,23 @@ const PAGES_MAX: usize = 200;
 
 /// A token is renewed this long before it ends, or in the last quarter of a short life.
 const RENEWAL_MARGIN: Duration = Duration::from_mins(2);
+
+tokio::task_local! {
+    /// Whether nobody waits any more for what a task does.
+    pub(crate) static ABANDONED: Arc<AtomicBool>;
+}
+
+/// Refuses a change for which nobody waits any more: it would come after the
+/// caller has decided what to make of the call.
+fn refuse_if_abandoned(operation: &str) -> Result<(), ProviderError> {
+    match ABANDONED.try_with(|abandoned| abandoned.load(Ordering::SeqCst)) {
+        Ok(true) => Err(ProviderError::new(
+            ErrorClass::Retryable,
+            format!("{operation}: not begun, because nobody waits for it any more"),
+        )),
+        _ => Ok(()),
+    }
+}
 
 /// What stays readable in a piece of a path or query.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
@@ -258,6 +276,7 @@ impl Session {
         request.body = keystone::body_of(&self.settings.authentication)
             .to_string()
             .into_bytes();
+        request.secrets = keystone::secrets_of(&self.settings.authentication);
         let answer = self.http.call(request).await;
         let answer = answer.map_err(|error| reading_error(operation, &error))?;
         match answer.status {
@@ -327,6 +346,9 @@ impl Session {
         let url = Self::url_of(ask.operation, &address)?;
         let mut request = HttpRequest::new(ask.method.clone(), url);
         let purpose = ask.purpose();
+        if purpose == Purpose::Change {
+            refuse_if_abandoned(ask.operation)?;
+        }
         request.timeout = match purpose {
             Purpose::Read => READ_TIMEOUT,
             Purpose::Change => CHANGE_TIMEOUT,

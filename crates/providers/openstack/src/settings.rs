@@ -7,9 +7,9 @@ use secrecy::SecretString;
 use zenekar_base::Millis;
 
 /// How long after a call whose outcome is unknown its effect may still come, and
-/// how long a list may lag. Nova writes a server down before it answers, and
-/// gives requests up that wait longer than half a minute for a data base.
-const SETTLE: Millis = Millis::from_secs(30);
+/// how long a list may lag: as long as a call that changes something may take.
+/// Nova writes a server down before it answers.
+const SETTLE: Millis = Millis::from_secs(50);
 
 /// The domain that Occopus takes where none is named.
 const DOMAIN_DEFAULT: &str = "Default";

@@ -1,6 +1,7 @@
 //! What is asked of a cloud, told by a peer that writes it down.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -389,4 +390,88 @@ async fn a_free_floating_address_is_taken_unless_somebody_is_faster() {
     let condition = asked.iter().find_map(|one| one.headers.get("if-match"));
     assert_eq!(condition.map(String::as_str), Some("revision_number=4"));
     assert_eq!(peer.count("POST", "/network/v2.0/floatingips"), 0);
+}
+
+#[tokio::test]
+async fn a_creation_that_nobody_waits_for_begins_no_other_change() {
+    let (arrived, arrival) = std::sync::mpsc::channel();
+    let (leave, left) = std::sync::mpsc::channel::<()>();
+    let (arrived, left) = (Mutex::new(arrived), Mutex::new(left));
+    let peer = Peer::start(move |asked| {
+        if asked.is("POST", "/network/v2.0/ports") {
+            let _ = arrived.lock().expect("whole").send(());
+            // Answered when the caller is gone.
+            let _ = left.lock().expect("whole").recv();
+        }
+        None
+    });
+    let provider = Arc::new(peer.provider());
+    let wanted = request(
+        &infrastructure(),
+        1,
+        &with(&[("floating_ip", "yes".into())]),
+    );
+    let task = tokio::spawn({
+        let (provider, wanted) = (provider.clone(), wanted.clone());
+        async move { provider.create(wanted).await }
+    });
+    tokio::task::spawn_blocking(move || arrival.recv())
+        .await
+        .expect("runs")
+        .expect("arrives");
+    task.abort();
+    assert!(task.await.is_err_and(|error| error.is_cancelled()));
+    leave.send(()).expect("heard");
+    // The lock of the instance is free again only when the first one has ended.
+    drop(leave);
+    let view = provider.create(wanted).await.expect("created");
+    assert_eq!(view.resource.as_str(), "new");
+    let asked = peer.asked();
+    let changes: Vec<&str> = asked
+        .iter()
+        .filter(|one| one.method == "POST")
+        .map(Asked::path)
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            "/v3/auth/tokens",
+            "/network/v2.0/ports",
+            // The second creation; this peer does not remember ports.
+            "/network/v2.0/ports",
+            "/network/v2.0/floatingips",
+            "/compute/v2.1/servers",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_was_told_to_go_and_is_not_there_is_gone() {
+    let looks = AtomicUsize::new(0);
+    let peer = Peer::start(move |asked| match (asked.method.as_str(), asked.path()) {
+        ("GET", "/compute/v2.1/servers/id-0001") if looks.fetch_add(1, Ordering::SeqCst) < 2 => {
+            Some(ok(json!({"server": server_json(1, "shop")})))
+        }
+        ("DELETE", "/compute/v2.1/servers/id-0001") => Some(status(204, Json::Null)),
+        _ => None,
+    });
+    let provider = peer.provider();
+    let (shop, resource) = (InfrastructureId::new("shop"), ResourceId::new("id-0001"));
+    let deleted = provider.delete(shop.clone(), resource.clone()).await;
+    assert_eq!(deleted, Ok(Deleted::Accepted));
+    let look = async |of: &str| {
+        let scope = ObserveScope::Resources(vec![resource.clone()]);
+        provider
+            .observe(InfrastructureId::new(of), scope)
+            .await
+            .expect("looked")
+    };
+    assert_eq!(look("shop").await[0].state, ResourceState::Running);
+    assert_eq!(look("other").await, []);
+    let gone = look("shop").await;
+    assert_eq!(
+        (gone[0].state, gone[0].instance.as_str()),
+        (ResourceState::Gone, "t1")
+    );
+    assert_eq!(look("shop").await, []);
 }
