@@ -6,6 +6,8 @@
 //! decisions of those who know what the call means. Proxies of the environment
 //! (`HTTPS_PROXY`, `NO_PROXY`…) are used, and the machine's certificates.
 
+mod echo;
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +16,10 @@ use std::time::Duration;
 pub use reqwest::Method;
 pub use reqwest::Url;
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::SecretString;
 use zenekar_base::{ErrorClass, ProviderError};
+
+use crate::echo::Echoes;
 
 /// The longest answer that is read if a request does not say otherwise: ten
 /// thousand instances in one list are below it.
@@ -27,6 +32,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// firewalls between keep, so that a call seldom meets a dead one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The first status whose body is words about what went wrong.
+const FAILURE_STATUS_MIN: u16 = 300;
+
 /// One request.
 #[derive(Clone)]
 pub struct HttpRequest {
@@ -38,6 +46,9 @@ pub struct HttpRequest {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Vec<u8>,
+    /// Secrets in the body. Where an answer that is no success repeats them, or
+    /// headers that are marked as sensitive, they are masked.
+    pub secrets: Vec<SecretString>,
     /// How long the whole exchange may take.
     pub timeout: Duration,
     /// Bytes that the answer may have.
@@ -52,6 +63,7 @@ impl HttpRequest {
             url,
             headers: HeaderMap::new(),
             body: Vec::new(),
+            secrets: Vec::new(),
             timeout: Duration::from_secs(60),
             answer_bytes_max: ANSWER_BYTES_MAX,
         }
@@ -195,6 +207,7 @@ impl HttpClient {
     pub async fn call(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
         let place = place_of(&request.url);
         let bytes_max = request.answer_bytes_max;
+        let echoes = Echoes::of(&request.headers, &request.secrets);
         let sent = self
             .client
             .request(request.method, request.url)
@@ -216,6 +229,9 @@ impl HttpClient {
                 return Err(HttpError::TooLong { place, bytes_max });
             }
             body.extend_from_slice(&piece);
+        }
+        if status >= FAILURE_STATUS_MIN {
+            body = echoes.mask(body);
         }
         Ok(HttpAnswer {
             status,
