@@ -1,10 +1,10 @@
 //! Tests of provider `nova`: against a scripted peer, and against the real
 //! `OpenStack` that `tests/env/openstack/up` starts.
 
+mod ledger;
 mod peer;
 mod real;
 mod real_network;
-
 mod scripted;
 mod scripted_failures;
 mod settings;
