@@ -31,7 +31,6 @@ struct Wanted {
     name: String,
     count: u32,
     launch: Launch,
-    user_data: Option<String>,
     is_sound: bool,
 }
 
@@ -154,19 +153,17 @@ impl Ec2Provider {
                 ..problem(ProblemKind::Setting, &[&node.name], refused.reason.clone())
             }));
             let encoded = node.rendered.user_data.as_deref().map(user_data::encode);
-            let user_data = encoded.transpose().unwrap_or_else(|error| {
+            if let Some(Err(error)) = encoded {
                 problems.push(Problem {
                     hint: Some("fetch the larger files from a server instead".to_owned()),
                     ..problem(ProblemKind::UserData, &[&node.name], error.to_string())
                 });
-                None
-            });
+            }
             wanted.push(Wanted {
                 name: node.name,
                 count: node.count,
                 is_sound: refused.is_empty(),
                 launch,
-                user_data,
             });
         }
         if let Err(error) = self.reachable().await {
@@ -180,7 +177,7 @@ impl Ec2Provider {
         }
         compare(&wanted, &lists, &mut problems);
         self.check_named_groups(&wanted, &mut problems).await;
-        self.rehearse(&mut wanted, &mut problems).await;
+        self.rehearse(&wanted, &mut problems).await;
         self.check_limit(&wanted, &mut problems).await;
         Ok(problems)
     }
@@ -271,8 +268,10 @@ impl Ec2Provider {
     }
 
     /// Sends the requests as rehearsals: the cloud checks rights and values, and
-    /// makes nothing.
-    async fn rehearse(&self, wanted: &mut [Wanted], problems: &mut Vec<Problem>) {
+    /// makes nothing. Nodes that ask for the same are one rehearsal; user-data is
+    /// not part of it, because only its size counts.
+    async fn rehearse(&self, wanted: &[Wanted], problems: &mut Vec<Problem>) {
+        let mut answers: BTreeMap<String, Option<ApiError>> = BTreeMap::new();
         for node in wanted {
             let is_told = problems
                 .iter()
@@ -288,7 +287,7 @@ impl Ec2Provider {
             let resolved = Resolved {
                 groups: ids.cloned().collect(),
                 root_device: None,
-                user_data: node.user_data.take(),
+                user_data: None,
             };
             let mut requests = vec![node.launch.bare_request(&resolved)];
             if !node.launch.rules.is_empty() {
@@ -298,12 +297,14 @@ impl Ec2Provider {
                 requests.push(request);
             }
             for request in requests {
-                let answer = self.api.call(&request.rehearsed(), |_| Some(())).await;
-                if let Err(error) = answer
-                    && let Some(found) = rehearsed(&node.name, error)
-                {
-                    problems.push(found);
+                let request = request.rehearsed();
+                let body = request.body();
+                if !answers.contains_key(&body) {
+                    let answer = self.api.call(&request, |_| Some(())).await.err();
+                    answers.insert(body.clone(), answer);
                 }
+                let error = answers.get(&body).cloned().flatten();
+                problems.extend(error.and_then(|error| rehearsed(&node.name, error)));
             }
         }
     }

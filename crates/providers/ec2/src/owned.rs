@@ -1,6 +1,9 @@
 //! What is left over from us, of whichever infrastructure.
 
-use zenekar_base::{InfrastructureId, InstanceTag, ProviderError, ResourceId, ResourceState};
+use roxmltree::Node;
+use zenekar_base::{
+    ErrorClass, InfrastructureId, InstanceTag, ProviderError, ResourceId, ResourceState,
+};
 use zenekar_provider::{Deleted, Owned, OwnedKind};
 
 use crate::answer::{items, tag, text};
@@ -71,18 +74,56 @@ impl Ec2Provider {
                     .iter()
                     .any(|one| one.id == owned.id && one.infrastructure == owned.infrastructure);
                 if is_ours {
-                    let request =
-                        Request::changing("DeleteVolume").with("VolumeId", owned.id.as_str());
-                    match self.api.call(&request, |_| Some(())).await {
-                        Err(error) if !error.is(&["InvalidVolume.NotFound"]) => {
-                            return Err(error.into());
-                        }
-                        _ => {}
-                    }
+                    self.delete_volume(owned.id.as_str()).await?;
                 }
                 Ok(Deleted::Gone)
             }
             _ => Ok(Deleted::Gone),
+        }
+    }
+
+    /// Deletes the disks that instances of an infrastructure have left behind:
+    /// images can say that theirs stay. Those that are in use go with their
+    /// instances, or are left behind a moment later.
+    pub(crate) async fn release_volumes(
+        &self,
+        infrastructure: &InfrastructureId,
+    ) -> Result<(), ApiError> {
+        let request = Request::reading("DescribeVolumes")
+            .with("MaxResults", PAGE_ITEMS.to_string())
+            .filtered(
+                &format!("tag:{TAG_INFRASTRUCTURE}"),
+                [infrastructure.as_str()],
+            );
+        let volumes = match self.api.pages(&request, left_volumes).await {
+            Ok(volumes) => volumes,
+            // Who may not look at disks has none from here that stay.
+            Err(error) if error.class == ErrorClass::Auth && !error.is_expired() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut failed = None;
+        for volume in volumes
+            .iter()
+            .filter(|one| one.of == infrastructure.as_str())
+        {
+            let deleted = if volume.is_in_use {
+                Err(ApiError::new(
+                    ErrorClass::Retryable,
+                    format!("volume `{}` is still attached", volume.id),
+                ))
+            } else {
+                self.delete_volume(&volume.id).await
+            };
+            failed = deleted.err().or(failed);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn delete_volume(&self, id: &str) -> Result<(), ApiError> {
+        let request = Request::changing("DeleteVolume").with("VolumeId", id);
+        match self.api.call(&request, |_| Some(())).await {
+            Err(error) if !error.is(&["InvalidVolume.NotFound"]) => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -141,6 +182,32 @@ impl Ec2Provider {
                 }));
             })
             .await
+    }
+}
+
+/// A disk that stays when its instance goes.
+struct LeftVolume {
+    id: String,
+    of: String,
+    is_in_use: bool,
+}
+
+fn left_volumes(root: Node<'_, '_>, found: &mut Vec<LeftVolume>) {
+    for item in items(root, "volumeSet") {
+        let state = text(item, "status").unwrap_or_default();
+        let goes_along = items(item, "attachmentSet")
+            .any(|attachment| text(attachment, "deleteOnTermination") != Some("false"));
+        let (Some(id), Some(of)) = (text(item, "volumeId"), tag(item, TAG_INFRASTRUCTURE)) else {
+            continue;
+        };
+        if goes_along || matches!(state, "deleting" | "deleted") {
+            continue;
+        }
+        found.push(LeftVolume {
+            id: id.to_owned(),
+            of: of.to_owned(),
+            is_in_use: state != "available" && state != "error",
+        });
     }
 }
 

@@ -1,5 +1,7 @@
 //! The ports that a descriptor opens: rules of a security group.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use zenekar_base::Value;
 
 /// Who may come in where nothing else is said.
@@ -8,7 +10,7 @@ const EVERYWHERE: &str = "0.0.0.0/0";
 /// One rule for traffic that comes in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Rule {
-    /// `tcp`, `udp` or `icmp`.
+    /// `tcp`, `udp`, `icmp` or `icmpv6`.
     pub(crate) protocol: String,
     /// The first port; -1 for ICMP.
     pub(crate) from: i32,
@@ -64,7 +66,7 @@ fn source(value: &Value) -> Result<String, String> {
     let (address, prefix) = text
         .split_once('/')
         .map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-    let address: std::net::IpAddr = address.parse().map_err(|_| wrong())?;
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
     let most = if address.is_ipv4() { 32 } else { 128 };
     let prefix: u32 = match prefix {
         Some(prefix) => prefix.parse().map_err(|_| wrong())?,
@@ -73,7 +75,22 @@ fn source(value: &Value) -> Result<String, String> {
     if prefix > most {
         return Err(wrong());
     }
-    Ok(format!("{address}/{prefix}"))
+    Ok(format!("{}/{prefix}", network(address, prefix)))
+}
+
+/// Returns the first address of a network: what EC2 shows again, whichever of
+/// its addresses is written.
+fn network(address: IpAddr, prefix: u32) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
+            Ipv4Addr::from_bits(address.to_bits() & mask).into()
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
+            Ipv6Addr::from_bits(address.to_bits() & mask).into()
+        }
+    }
 }
 
 fn rule(port: &str, source: &str) -> Result<Rule, String> {
@@ -84,7 +101,12 @@ fn rule(port: &str, source: &str) -> Result<Rule, String> {
         source: source.to_owned(),
     };
     if port == "icmp" {
-        return Ok(made("icmp", -1, -1));
+        let protocol = if source.contains(':') {
+            "icmpv6"
+        } else {
+            "icmp"
+        };
+        return Ok(made(protocol, -1, -1));
     }
     let wrong = || format!("`{port}` is no port: write `22`, `8000-8010`, `53/udp` or `icmp`");
     let (range, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
@@ -127,6 +149,21 @@ mod tests {
         .unwrap();
         assert_eq!(rules.len(), 2);
         assert!(!rules[0].is_ipv6() && rules[1].is_ipv6());
+    }
+
+    #[test]
+    fn sources_are_written_as_ec2_shows_them() {
+        for (written, shown) in [
+            ("192.0.2.77/24", "192.0.2.0/24"),
+            ("192.0.2.77", "192.0.2.77/32"),
+            ("1.2.3.4/0", "0.0.0.0/0"),
+            ("2001:DB8::1/32", "2001:db8::/32"),
+            ("::1/0", "::/0"),
+        ] {
+            assert_eq!(source(&written.into()).unwrap(), shown);
+        }
+        let ping = rule("icmp", "::/0").unwrap();
+        assert_eq!(ping.protocol, "icmpv6");
     }
 
     #[test]

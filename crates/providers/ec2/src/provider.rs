@@ -272,7 +272,10 @@ impl Provider for Ec2Provider {
     }
 
     fn release(&self, infrastructure: InfrastructureId) -> Call<'_, ()> {
-        Box::pin(async move { Ok(self.groups.release(&self.api, &infrastructure).await?) })
+        Box::pin(async move {
+            self.release_volumes(&infrastructure).await?;
+            Ok(self.groups.release(&self.api, &infrastructure).await?)
+        })
     }
 
     fn check(&self, request: CheckRequest) -> Call<'_, Vec<Problem>> {

@@ -31,6 +31,7 @@ impl Cloud {
                 "<DescribeVpcsResponse><vpcSet><item><vpcId>vpc-1</vpcId></item></vpcSet>\
                  </DescribeVpcsResponse>",
             ),
+            "DescribeVolumes" => Reply::xml("<DescribeVolumesResponse/>"),
             "DescribeSecurityGroups" => self.describe(form),
             "CreateSecurityGroup" => self.create(form),
             "AuthorizeSecurityGroupIngress" => self.authorise(form),
@@ -309,5 +310,44 @@ fn groups_are_named_by_id_or_name() {
             "{error}"
         );
         assert_eq!(error.class, ErrorClass::Invalid);
+    });
+}
+
+#[test]
+fn disks_that_an_image_leaves_behind_are_released() {
+    block_on(async {
+        let volume = |id: &str, of: &str, status: &str, attached: &str| {
+            format!(
+                "<item><volumeId>{id}</volumeId><status>{status}</status>\
+                 <attachmentSet>{attached}</attachmentSet><tagSet><item>\
+                 <key>zenekar:infrastructure</key><value>{of}</value></item></tagSet></item>"
+            )
+        };
+        let stays = "<item><deleteOnTermination>false</deleteOnTermination></item>";
+        let goes = "<item><deleteOnTermination>true</deleteOnTermination></item>";
+        let volumes = volume("vol-1", "web", "available", "")
+            + &volume("vol-2", "web2", "available", "")
+            + &volume("vol-3", "web", "in-use", stays)
+            + &volume("vol-4", "web", "in-use", goes);
+        let peer = Peer::start(move |form| match form.action() {
+            "DescribeVolumes" => Reply::xml(format!("<R><volumeSet>{volumes}</volumeSet></R>")),
+            _ => Reply::xml("<R/>"),
+        })
+        .await;
+        let provider = open(&peer.url, "eu-west-1");
+        let answer = provider.release(InfrastructureId::new("web")).await;
+        let error = answer.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Retryable);
+        assert!(
+            error.message.contains("`vol-3` is still attached"),
+            "{error}"
+        );
+        let deleted: Vec<_> = peer
+            .log()
+            .iter()
+            .filter(|form| form.action() == "DeleteVolume")
+            .map(|form| form.get("VolumeId").to_owned())
+            .collect();
+        assert_eq!(deleted, ["vol-1"]);
     });
 }
