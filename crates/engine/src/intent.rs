@@ -8,9 +8,10 @@ use zenekar_model::Topology;
 
 use crate::effect::{Notice, Refusal, ScalingChange, ScalingRequest};
 use crate::engine::Engine;
+use crate::node::NodeState;
 use crate::record::{Doom, Record, SharedTopology};
 use crate::settings::INSTANCES_PER_NODE_MAX;
-use crate::state::{NodeState, ProviderIndex};
+use crate::state::ProviderIndex;
 
 /// Absolute counts by node.
 type Targets = Vec<(NodeKey, u32)>;

@@ -12,11 +12,13 @@ mod backoff;
 mod complete;
 mod consistency;
 mod crossing;
+mod draft;
 mod effect;
 mod engine;
 mod given;
 mod instance;
 mod intent;
+mod node;
 mod observe;
 mod plan;
 mod progress;
@@ -37,10 +39,11 @@ pub use effect::{
 };
 pub use engine::Engine;
 
+pub use node::{Block, NodeState};
 pub use record::{AdoptedInstance, Breakage, Doom, Entry, RECORD_VERSION, Record, SharedTopology};
 pub use settings::Settings;
 pub use snapshot::{SNAPSHOT_VERSION, Snapshot};
-pub use state::{Instance, Intent, NodeState, Phase, ProviderIndex, State};
+pub use state::{Instance, Intent, Phase, ProviderIndex, State};
 pub use status::{InstanceStatus, NodeStatus, ReleaseStatus, Status, Verdict};
 pub use step::{Action, Cause, Plan, Step, When};
 pub use waiting::Waiting;

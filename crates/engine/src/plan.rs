@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use zenekar_base::{InstanceKey, NodeKey, Timestamp};
 use zenekar_model::AddressChange;
 
+use crate::draft::{Draft, doom_of, step};
 use crate::effect::{Input, Notice, Refusal};
 use crate::engine::Engine;
 use crate::progress::Timer;
@@ -553,65 +554,5 @@ impl Engine {
         } else {
             self.unsettled.insert(key);
         }
-    }
-}
-
-/// A node's plan in the making.
-struct Draft {
-    node: NodeKey,
-    wanted: u32,
-    /// Serving instances that stay so far.
-    serving: u32,
-    leaving: BTreeSet<InstanceKey>,
-    steps: Vec<Step>,
-}
-
-impl Draft {
-    fn take_out(
-        &mut self,
-        engine: &Engine,
-        key: InstanceKey,
-        action: Action,
-        cause: Cause,
-        when: When,
-    ) {
-        if when == When::Now {
-            if engine.instance(key).is_some_and(Instance::serves) {
-                self.serving -= 1;
-            }
-            if action != Action::Restart {
-                self.leaving.insert(key);
-            }
-        }
-        self.steps
-            .push(step(self.node, Some(key), action, cause, when));
-    }
-}
-
-fn step(
-    node: NodeKey,
-    instance: Option<InstanceKey>,
-    action: Action,
-    cause: Cause,
-    when: When,
-) -> Step {
-    Step {
-        node,
-        instance,
-        action,
-        cause,
-        when,
-    }
-}
-
-fn doom_of(cause: &Cause) -> Doom {
-    match cause {
-        Cause::Doomed(doom) => doom.clone(),
-        Cause::NodeRemoved => Doom::NodeRemoved,
-        Cause::Teardown => Doom::Teardown,
-        Cause::Broken(breakage) => Doom::Broken(breakage.clone()),
-        Cause::Outdated { .. } => Doom::Outdated,
-        Cause::AddressChanged | Cause::AddressWillChange { .. } => Doom::AddressChanged,
-        Cause::AboveTarget | Cause::BelowTarget | Cause::Unfinished => Doom::ScaledIn,
     }
 }

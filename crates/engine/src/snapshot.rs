@@ -13,8 +13,9 @@ use zenekar_base::{
 };
 use zenekar_model::{NodeFingerprint, NodeIndex};
 
+use crate::node::{Block, NodeState};
 use crate::record::{Breakage, Doom, SharedTopology};
-use crate::state::{Block, Instance, Intent, NodeState, Phase, ProviderIndex, State};
+use crate::state::{Instance, Intent, Phase, ProviderIndex, State};
 
 /// The version of the snapshot format; stored with every snapshot.
 pub const SNAPSHOT_VERSION: u32 = 1;

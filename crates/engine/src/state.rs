@@ -7,8 +7,9 @@ use zenekar_base::{
     Addresses, ErrorClass, GivenNode, InfrastructureId, InstanceKey, InstanceTag, NodeKey,
     RequestId, ResourceId, Timestamp, Token,
 };
-use zenekar_model::{NodeFingerprint, NodeIndex, Topology};
+use zenekar_model::{NodeFingerprint, Topology};
 
+use crate::node::{Block, NodeState};
 use crate::record::{Breakage, Doom, Entry, Record, SharedTopology};
 use crate::settings::{REPLACEMENTS_REMEMBERED_MAX, REQUESTS_REMEMBERED_MAX};
 
@@ -122,44 +123,6 @@ impl ProviderIndex {
     pub const fn index(self) -> usize {
         self.0 as usize
     }
-}
-
-/// Why a node gets no new instances.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Block {
-    /// The class of the error.
-    pub class: ErrorClass,
-    /// What the provider said.
-    pub message: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-/// One node and the tallies of its instances.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct NodeState {
-    /// Its name.
-    pub name: String,
-    /// Its place in the current topology; `None` once the descriptor has lost it.
-    pub index: Option<NodeIndex>,
-    /// The wanted count.
-    pub target: u32,
-    /// Whether a user chose the count.
-    pub scaled: bool,
-    /// The number of the next instance.
-    pub next_ordinal: u32,
-    /// Its instances, doomed ones included.
-    pub instances: BTreeSet<InstanceKey>,
-    /// How many of them are not doomed.
-    pub counting: u32,
-    /// How many of them serve.
-    pub serving: u32,
-    /// How many of them broke down and are not doomed.
-    pub broken: u32,
-    /// Nodes that it waits for; kept after the descriptor has lost it, for the order of teardown.
-    pub dependencies: Vec<NodeKey>,
-    /// Why it gets no new instances, if so.
-    pub block: Option<Block>,
 }
 
 /// What is wanted.
@@ -607,34 +570,4 @@ fn provider_names(topology: &Topology) -> Vec<&str> {
         }
     }
     names
-}
-
-impl NodeState {
-    pub(crate) fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            index: None,
-            target: 0,
-            scaled: false,
-            next_ordinal: 1,
-            instances: BTreeSet::new(),
-            counting: 0,
-            serving: 0,
-            broken: 0,
-            dependencies: Vec::new(),
-            block: None,
-        }
-    }
-
-    fn untally(&mut self, instance: &Instance) {
-        self.counting -= u32::from(instance.counts());
-        self.serving -= u32::from(instance.serves());
-        self.broken -= u32::from(instance.counts() && instance.breakage.is_some());
-    }
-
-    pub(crate) fn tally(&mut self, instance: &Instance) {
-        self.counting += u32::from(instance.counts());
-        self.serving += u32::from(instance.serves());
-        self.broken += u32::from(instance.counts() && instance.breakage.is_some());
-    }
 }
