@@ -85,7 +85,7 @@ impl Entry {
 /// The files that the agent consists of, by their names in the volume.
 #[derive(Clone, Debug)]
 struct Files {
-    files: BTreeMap<String, PathBuf>,
+    paths: BTreeMap<String, PathBuf>,
     loader: Option<String>,
     fingerprint: String,
 }
@@ -290,7 +290,7 @@ fn collect(executable: &Path) -> io::Result<Files> {
         }
     }
     Ok(Files {
-        files,
+        paths: files,
         loader,
         fingerprint: format!("{:032x}", hasher.digest128()),
     })
@@ -325,7 +325,7 @@ fn read_trace(text: &str) -> BTreeMap<String, PathBuf> {
 fn pack(files: &Files) -> io::Result<Vec<u8>> {
     let folder = unique();
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-    for (name, path) in &files.files {
+    for (name, path) in &files.paths {
         let mut file = fs::File::open(path)?;
         let mut header = header(0o755);
         header.set_size(file.metadata()?.len());
@@ -402,6 +402,6 @@ mod tests {
             .map(|entry| entry.unwrap().path().unwrap().into_owned())
             .collect();
         assert_eq!(names.last().unwrap(), Path::new(READY));
-        assert_eq!(names.len(), files.files.len() + 1);
+        assert_eq!(names.len(), files.paths.len() + 1);
     }
 }

@@ -80,7 +80,7 @@ pub(crate) async fn create(
         };
         return match finish(inner, docker, request, &spec, &id).await {
             Ok(view) => Ok(view),
-            Err(error) => Err(undo(inner, docker, request, &id, error).await),
+            Err(error) => Err(undo(docker, &id, error).await),
         };
     }
     Err(ProviderError::new(
@@ -140,21 +140,11 @@ async fn finish(
 
 /// Takes a container away that could not be started: an error that is certain
 /// says that nothing was made.
-async fn undo(
-    inner: &Inner,
-    docker: &Docker,
-    request: &CreateRequest,
-    id: &str,
-    error: ProviderError,
-) -> ProviderError {
+async fn undo(docker: &Docker, id: &str, error: ProviderError) -> ProviderError {
     if matches!(error.class, ErrorClass::Unknown | ErrorClass::Conflict) {
         return error;
     }
-    let removed = remove_container(docker, id).await;
-    if error.class == ErrorClass::Invalid {
-        inner.networks.forget(&request.infrastructure).await;
-    }
-    match removed {
+    match remove_container(docker, id).await {
         Ok(_) => error,
         Err(removal) => ProviderError::new(
             ErrorClass::Unknown,

@@ -17,10 +17,10 @@ use crate::spec::{Origin, Spec};
 
 /// How long one call waits for an image. Creating may take three minutes; the
 /// next call goes on waiting.
-const WAIT_MAX: Duration = Duration::from_secs(120);
+const WAIT_MAX: Duration = Duration::from_mins(2);
 
 /// How long an engine may take to fetch an image, also over a slow line.
-const FETCH_MAX: Duration = Duration::from_secs(60 * 60);
+const FETCH_MAX: Duration = Duration::from_hours(1);
 
 /// The bytes of a tarball that an engine fetches at most: several times the
 /// largest images that people use.

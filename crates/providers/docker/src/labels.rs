@@ -86,16 +86,16 @@ const NAME_CHARS_MAX: usize = 100;
 /// a fingerprint.
 pub(crate) fn name_of(text: &str) -> String {
     let is_fine = |one: char| one.is_ascii_alphanumeric() || matches!(one, '_' | '.' | '-');
-    let mut name: String = text
+    let name: String = text
         .chars()
         .map(|one| if is_fine(one) { one } else { '-' })
         .take(NAME_CHARS_MAX)
         .collect();
-    if name != text {
-        let fingerprint = xxhash_rust::xxh3::xxh3_64(text.as_bytes());
-        name.push_str(&format!("-{fingerprint:016x}"));
+    if name == text {
+        return format!("{PREFIX}{name}");
     }
-    format!("{PREFIX}{name}")
+    let fingerprint = xxhash_rust::xxh3::xxh3_64(text.as_bytes());
+    format!("{PREFIX}{name}-{fingerprint:016x}")
 }
 
 #[cfg(test)]

@@ -13,8 +13,7 @@ use zenekar_base::{ErrorClass, InfrastructureId, ProviderError};
 use crate::error::{failed, invalid, is_conflict, is_not_found};
 use crate::labels;
 
-/// Networks that are known to be there. While one is made, everybody else waits:
-/// engines make two of the same name if asked at the same time.
+/// Networks that are known to be there.
 #[derive(Debug, Default)]
 pub(crate) struct Networks {
     known: Mutex<HashMap<InfrastructureId, String>>,
@@ -22,6 +21,7 @@ pub(crate) struct Networks {
 
 impl Networks {
     /// Returns the name of an infrastructure's network, and makes it if need be.
+    /// Whoever asks at the same time waits.
     pub(crate) async fn ensure(
         &self,
         docker: &Docker,
@@ -34,12 +34,13 @@ impl Networks {
         let name = labels::name_of(infrastructure.as_str());
         if of_infrastructure(docker, infrastructure).await?.is_empty() {
             make(docker, infrastructure, &name).await?;
-        }
-        // Another process may have made one at the same time; both keep the same.
-        let mut all = of_infrastructure(docker, infrastructure).await?;
-        all.sort_by(|one, other| (&one.created, &one.id).cmp(&(&other.created, &other.id)));
-        for surplus in all.iter().skip(1) {
-            remove(docker, surplus).await?;
+            // Whoever was faster may not be done.
+            if of_infrastructure(docker, infrastructure).await?.is_empty() {
+                return Err(ProviderError::new(
+                    ErrorClass::Retryable,
+                    format!("network `{name}` is being made by somebody else"),
+                ));
+            }
         }
         known.insert(infrastructure.clone(), name.clone());
         Ok(name)
@@ -65,6 +66,21 @@ impl Networks {
     }
 }
 
+/// The option of a network that names its bridge at the engine's machine.
+const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
+
+/// What engines say of a second network with the same bridge.
+const SAME_BRIDGE: &str = "networks have same bridge name";
+
+/// Names the bridge of an infrastructure's network. Engines make any number of
+/// networks of one name, but only one with the same bridge.
+fn bridge_name(infrastructure: &InfrastructureId) -> String {
+    /// As many digits as the name of an interface has room for.
+    const DIGITS: u32 = 12;
+    let fingerprint = xxhash_rust::xxh3::xxh3_64(infrastructure.as_str().as_bytes());
+    format!("zk{:012x}", fingerprint >> (64 - 4 * DIGITS))
+}
+
 async fn make(
     docker: &Docker,
     infrastructure: &InfrastructureId,
@@ -74,12 +90,16 @@ async fn make(
         name: name.to_owned(),
         driver: Some("bridge".to_owned()),
         labels: Some(labels::of_infrastructure(infrastructure)),
+        options: Some(HashMap::from([(
+            BRIDGE_NAME.to_owned(),
+            bridge_name(infrastructure),
+        )])),
         ..NetworkCreateRequest::default()
     };
     match docker.create_network(request).await {
         Ok(_) => Ok(()),
-        // Whoever was faster.
-        Err(error) if is_conflict(&error) => Ok(()),
+        // Another process, or a call of one that was killed, was faster.
+        Err(error) if is_conflict(&error) || error.to_string().contains(SAME_BRIDGE) => Ok(()),
         Err(error) => Err(failed(format!("make network `{name}`"))(error)),
     }
 }

@@ -21,7 +21,7 @@ use zenekar_provider_docker::{DockerProvider, DockerSettings};
 const IMAGE: &str = "ZENEKAR_TEST_DOCKER_IMAGE";
 
 /// How long anything may take that a test waits for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Tells infrastructures of one process apart.
 static COUNT: AtomicU32 = AtomicU32::new(0);

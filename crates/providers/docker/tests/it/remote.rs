@@ -33,7 +33,8 @@ fn certificates(folder: &Path) {
         folder,
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=authority -keyout ca-key.pem -out ca.pem",
     );
-    std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+    std::fs::write(folder.join("names"), "subjectAltName=IP:127.0.0.1\n")
+        .expect("a fresh certificate and a free port");
     for side in ["server", "client"] {
         let key = if side == "client" {
             "key.pem"
@@ -63,30 +64,35 @@ fn certificates(folder: &Path) {
 fn server(folder: &Path) -> TlsAcceptor {
     let read = |name: &str| -> Vec<CertificateDer<'static>> {
         CertificateDer::pem_file_iter(folder.join(name))
-            .unwrap()
+            .expect("a fresh certificate and a free port")
             .collect::<Result<_, _>>()
-            .unwrap()
+            .expect("a fresh certificate and a free port")
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(read("ca.pem"));
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .build()
-        .unwrap();
-    let key = PrivateKeyDer::from_pem_file(folder.join("server-key.pem")).unwrap();
+        .expect("a fresh certificate and a free port");
+    let key = PrivateKeyDer::from_pem_file(folder.join("server-key.pem"))
+        .expect("a fresh certificate and a free port");
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .unwrap()
+        .expect("a fresh certificate and a free port")
         .with_client_cert_verifier(verifier)
         .with_single_cert(read("server.pem"), key)
-        .unwrap();
+        .expect("a fresh certificate and a free port");
     TlsAcceptor::from(Arc::new(config))
 }
 
 /// Starts the forwarder, and returns its address.
 fn forward(runtime: &tokio::runtime::Runtime, acceptor: TlsAcceptor) -> String {
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = runtime
+        .block_on(TcpListener::bind("127.0.0.1:0"))
+        .expect("a fresh certificate and a free port");
+    let address = listener
+        .local_addr()
+        .expect("a fresh certificate and a free port");
     runtime.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
