@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("zenekar-simcloud", 5),
     ("zenekar-agent", 6),
     ("zenekar-credentials", 6),
+    ("zenekar-fault-proxy", 6),
     ("zenekar-http", 6),
     ("zenekar-occopus-redis", 6),
     ("zenekar-probe", 6),
