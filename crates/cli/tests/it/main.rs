@@ -1,6 +1,7 @@
 //! Drives the real binary: whole stories, exit codes, wrong arguments, crashes.
 
 mod arguments;
+mod canary;
 mod clouds;
 mod damage;
 mod examples;
