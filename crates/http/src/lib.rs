@@ -64,7 +64,7 @@ impl HttpRequest {
             headers: HeaderMap::new(),
             body: Vec::new(),
             secrets: Vec::new(),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             answer_bytes_max: ANSWER_BYTES_MAX,
         }
     }

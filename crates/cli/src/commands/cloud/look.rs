@@ -21,7 +21,7 @@ use crate::world;
 
 /// How long one answer may take: lists of images of a large cloud take seconds,
 /// and a person waits for it.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Waits for an answer of a cloud, but not for ever.
 pub(super) async fn answer<T>(
