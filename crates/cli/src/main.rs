@@ -26,6 +26,10 @@ fn main() -> ExitCode {
     if let Some(code) = zenekar_provider_local::process_main(std::env::args_os().skip(1)) {
         return code;
     }
+    // So do those in containers.
+    if let Some(code) = zenekar_provider_docker::run_hidden(std::env::args_os().skip(1)) {
+        return code;
+    }
     let tool = occopus::Tool::called(std::env::args_os().next().as_deref());
     // A mistake of this program tells itself by the panic's own words.
     std::panic::catch_unwind(|| tool.map_or_else(commands::main, occopus::main))

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use zenekar_base::CloudKey;
 use zenekar_credentials::{
-    CloudSettings, CredentialsError, Ec2Access, Ec2Keys, Keys, NovaAccess, NovaLogin, Registry,
-    Sources, resolve,
+    CloudSettings, CredentialsError, DockerAccess, Ec2Access, Ec2Keys, Keys, NovaAccess, NovaLogin,
+    Registry, Sources, resolve,
 };
 use zenekar_diagnostics::SourceMap;
 use zenekar_occopus::{AuthenticationFile, SearchPlaces, SearchedFile};
 use zenekar_provider::{Origins, Provider, Scoped};
+use zenekar_provider_docker::{DockerProvider, DockerSettings};
 use zenekar_provider_ec2::{Ec2Credentials, Ec2Provider, Ec2Settings};
 use zenekar_provider_openstack as openstack;
 use zenekar_provider_openstack::{AuthData, Interface, OpenStackProvider, Surroundings};
@@ -51,10 +52,7 @@ pub(crate) fn open_key(place: &Place, key: &CloudKey) -> Result<Arc<dyn Provider
     match resolution.settings {
         CloudSettings::Ec2(access) => open_ec2(key, access),
         CloudSettings::Nova(access) => open_nova(key, &access),
-        CloudSettings::Docker(_) => Err(Failure::new(
-            Exit::Provider,
-            format!("provider `{key}` is not available in this version"),
-        )),
+        CloudSettings::Docker(access) => open_docker(key, access),
     }
 }
 
@@ -103,6 +101,20 @@ fn authentication(place: &Place) -> Result<Option<AuthenticationFile>, Failure> 
         .hint("`zenekar cloud add` keeps credentials apart from Occopus's files")),
         None => Ok(file),
     }
+}
+
+fn open_docker(key: &CloudKey, access: DockerAccess) -> Result<Arc<dyn Provider>, Failure> {
+    let opened = DockerProvider::open(DockerSettings {
+        name: key.to_string(),
+        endpoint: access.endpoint,
+        certificates: access.certificates,
+        default_image: None,
+        // The name stays right when the file is replaced or removed meanwhile.
+        executable: PathBuf::from("/proc/self/exe"),
+    });
+    Ok(Arc::new(
+        opened.map_err(|error| opening_failed(key, &error))?,
+    ))
 }
 
 fn open_ec2(key: &CloudKey, access: Ec2Access) -> Result<Arc<dyn Provider>, Failure> {
