@@ -67,6 +67,8 @@ pub(crate) enum Start {
 #[derive(Debug)]
 pub(crate) struct Environments {
     root: PathBuf,
+    /// The folder with a folder for each of them.
+    kept: PathBuf,
     variables: Vec<Variable>,
     running: Vec<Guardian>,
     has_engine: bool,
@@ -76,6 +78,7 @@ impl Environments {
     /// Makes a set without any.
     pub(crate) fn new(root: PathBuf) -> Self {
         Self {
+            kept: crate::steps::target(&root).join("environments"),
             root,
             variables: Vec::new(),
             running: Vec::new(),
@@ -173,9 +176,7 @@ impl Environments {
 
     /// Returns the folder in which an environment keeps what it has to remember.
     fn folder(&self, name: &str) -> Result<PathBuf> {
-        let folder = crate::steps::target(&self.root)
-            .join("environments")
-            .join(name);
+        let folder = self.kept.join(name);
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make `{}`", folder.display()))?;
         let full = fs::canonicalize(&folder);

@@ -27,6 +27,8 @@ impl Workspace {
     fn environments(&self) -> Environments {
         let mut environments = Environments::new(self.0.clone());
         environments.has_engine = true;
+        // Not where the real ones are.
+        environments.kept = self.0.join("kept");
         environments
     }
 
