@@ -131,6 +131,7 @@ pub(crate) fn settings_to_look() -> Settings {
     let capabilities = BTreeMap::from([
         (LOCAL.to_owned(), zenekar_provider_local::capabilities()),
         (SIM.to_owned(), sim),
+        ("docker".to_owned(), zenekar_provider_docker::capabilities()),
     ]);
     Settings {
         capabilities,

@@ -547,8 +547,8 @@ fn check_combination(
     place: Span,
     checker: &mut Checker,
 ) {
-    // Our own providers take every kind.
-    if matches!(resource.name, "sim" | "local") {
+    // These take every kind; a container carries user-data out by our agent.
+    if matches!(resource.name, "sim" | "local" | "docker") {
         return;
     }
     let (found, wanted) = match (resource.is_container, context) {

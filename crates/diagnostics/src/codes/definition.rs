@@ -120,8 +120,9 @@ pub static UNKNOWN_PLUGIN: Code = Code {
 pub static UNUSUAL_COMBINATION: Code = Code {
     id: "ZK0313",
     title: "contextualisation that does not fit the resource",
-    explanation: "Containers (`docker`, `azure_aci`) are contextualised by type `docker`, machines by \
-        `cloudinit`. With another type the instance starts, but nothing is handed to it.",
+    explanation: "Containers of `azure_aci` are contextualised by type `docker`, machines by `cloudinit`. \
+        With another type the instance starts, but nothing is handed to it. Resources of type \
+        `docker`, `local` and `sim` take both.",
 };
 
 /// Word for a truth value.
