@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,9 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 /// How much of its output is read; more would not fit into user-data.
 const OUTPUT_BYTES_MAX: u64 = 1 << 20;
 
+/// How long the complaint of a command that has failed is waited for.
+const COMPLAINT_TIME_MAX: Duration = Duration::from_millis(500);
+
 /// How often is looked whether a command has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -22,6 +26,13 @@ pub(crate) struct ThisMachine;
 
 impl HostCommands for ThisMachine {
     fn run(&self, words: &[String]) -> Result<String, String> {
+        Self::run_within(words, TIME_MAX)
+    }
+}
+
+impl ThisMachine {
+    fn run_within(words: &[String], limit: Duration) -> Result<String, String> {
+        let deadline = Instant::now() + limit;
         let (program, arguments) = words.split_first().ok_or("there is no command")?;
         let mut child = Command::new(program)
             .args(arguments)
@@ -32,16 +43,20 @@ impl HostCommands for ThisMachine {
             .map_err(|error| format!("cannot run `{program}`: {error}"))?;
         let output = reader(child.stdout.take());
         let complaint = reader(child.stderr.take());
-        let ended = wait(&mut child, program);
-        // The pipes are closed by now, unless the command left somebody behind
-        // who holds them: then nobody waits for that one.
-        let status = ended?;
-        let output = output.join().unwrap_or_default();
+        let status = wait(&mut child, program, deadline)?;
         if status.success() {
+            let output = read_until(&output, deadline).ok_or_else(|| {
+                format!(
+                    "`{program}` has ended, but something that it started held its output open for {} s",
+                    limit.as_secs()
+                )
+            })?;
             return String::from_utf8(output)
                 .map_err(|_| format!("the output of `{program}` is not text"));
         }
-        let complaint = complaint.join().unwrap_or_default();
+        // Whoever else holds this one open has nothing to say to it.
+        let soon = Instant::now() + COMPLAINT_TIME_MAX;
+        let complaint = read_until(&complaint, soon.min(deadline)).unwrap_or_default();
         let complaint = String::from_utf8_lossy(&complaint);
         let last = complaint.lines().last().unwrap_or_default().trim();
         Err(format!("`{program}` ended with {status}: {last}"))
@@ -49,19 +64,32 @@ impl HostCommands for ThisMachine {
 }
 
 /// Reads in the background, so that a full pipe holds nobody up.
-fn reader(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+fn reader(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(pipe) = pipe {
             // What was read before an error is what there is.
             let _ = pipe.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes);
         }
-        bytes
-    })
+        // Nobody may wait for it any more.
+        let _ = sender.send(bytes);
+    });
+    receiver
 }
 
-fn wait(child: &mut Child, program: &str) -> Result<std::process::ExitStatus, String> {
-    let deadline = Instant::now() + TIME_MAX;
+/// Returns what was read; none if the pipe is not closed in time.
+fn read_until(pipe: &mpsc::Receiver<Vec<u8>>, deadline: Instant) -> Option<Vec<u8>> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    pipe.recv_timeout(left).ok()
+}
+
+fn wait(
+    child: &mut Child,
+    program: &str,
+    deadline: Instant,
+) -> Result<std::process::ExitStatus, String> {
+    let start = Instant::now();
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(status),
@@ -72,7 +100,7 @@ fn wait(child: &mut Child, program: &str) -> Result<std::process::ExitStatus, St
                 let _ = child.wait();
                 return Err(format!(
                     "`{program}` did not end within {} s",
-                    TIME_MAX.as_secs()
+                    start.elapsed().as_secs()
                 ));
             }
             Err(error) => return Err(format!("cannot wait for `{program}`: {error}")),
@@ -87,6 +115,34 @@ mod tests {
     fn run(line: &str) -> Result<String, String> {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         ThisMachine.run(&words)
+    }
+
+    #[test]
+    fn nobody_is_waited_for_longer_than_the_limit() {
+        let limit = Duration::from_secs(1);
+        let run = |script: &str| {
+            let words = ["sh", "-c", script].map(str::to_owned);
+            let start = Instant::now();
+            let result = ThisMachine::run_within(&words, limit);
+            assert!(start.elapsed() < Duration::from_secs(8), "{result:?}");
+            result
+        };
+        let error = run("sleep 9 & echo x").expect_err("its output stays open");
+        assert_eq!(
+            error,
+            "`sh` has ended, but something that it started held its output open for 1 s"
+        );
+        let error = run("exec sleep 9").expect_err("it takes too long");
+        assert_eq!(error, "`sh` did not end within 1 s");
+        let error = run("sleep 9 & echo why >&2; exit 3").expect_err("it fails");
+        assert!(
+            error.starts_with("`sh` ended with exit status: 3"),
+            "{error}"
+        );
+        assert_eq!(
+            run("sleep 9 >/dev/null 2>&1 & echo x"),
+            Ok("x\n".to_owned())
+        );
     }
 
     #[test]

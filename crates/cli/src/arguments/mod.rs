@@ -66,7 +66,8 @@ pub(crate) struct Global {
         long,
         global = true,
         env = "ZENEKAR_ALLOW_HOST_COMMANDS",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = clap::builder::BoolishValueParser::new()
     )]
     pub(crate) allow_host_commands: bool,
     /// Tell more: each failed call, each retry

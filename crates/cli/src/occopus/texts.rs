@@ -16,6 +16,9 @@ use super::log::quoted;
 /// What all errors begin with.
 const ERROR: &str = "[SchemaCheck] ERROR";
 
+/// What the codes of mistakes in YAML and in includes begin with.
+const READING: &str = "ZK01";
+
 /// What all warnings begin with.
 const WARNING: &str = "[SchemaCheck] WARNING";
 
@@ -41,6 +44,17 @@ impl<'a> Errors<'a> {
 
     fn has(&self, code: &Code, span: Span) -> bool {
         self.places.contains(&(code.id, span))
+    }
+
+    /// Says whether the text could not be read as a whole: then Occopus checks nothing.
+    fn are_about_reading(&self) -> bool {
+        let mut errors = self.all.iter().filter(|one| one.is_error());
+        errors.any(|one| one.code.id.starts_with(READING))
+    }
+
+    /// Says whether there is any error.
+    fn are_there(&self) -> bool {
+        self.all.iter().any(Diagnostic::is_error)
     }
 
     /// Says whether there is such an error anywhere.
@@ -78,6 +92,9 @@ pub(crate) struct DescriptionTexts {
 pub(crate) fn of_description(root: View<'_>, diagnostics: &[Diagnostic]) -> DescriptionTexts {
     let errors = Errors::of(diagnostics);
     let mut texts = DescriptionTexts::default();
+    if errors.are_about_reading() {
+        return texts;
+    }
     texts.error = description_error(root, &errors, &mut texts.warnings);
     texts
 }
@@ -92,7 +109,8 @@ fn description_error(
             "{WARNING}: user_id is not defined in infrastructure description"
         ));
     }
-    let is_missing = |key: &str| root.get(key).is_none() && errors.any(&description::MISSING_KEY);
+    // A file with definitions only has other findings.
+    let is_missing = |key: &str| root.get(key).is_none() && errors.are_there();
     if is_missing("infra_name") {
         return Some(format!(
             "{ERROR}: infra_name must be defined in infrastructure description"
@@ -192,6 +210,9 @@ fn name_fault(name: View<'_>, errors: &Errors<'_>) -> Option<String> {
 /// Words the first error in a file with node definitions, if Occopus has words for it.
 pub(crate) fn of_definitions(root: View<'_>, diagnostics: &[Diagnostic]) -> Option<String> {
     let errors = Errors::of(diagnostics);
+    if errors.are_about_reading() {
+        return None;
+    }
     root.entries()
         .find_map(|entry| definition_error(entry, &errors))
 }

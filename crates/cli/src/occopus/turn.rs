@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -98,13 +99,12 @@ impl TurnPlace {
         if let Some(directory) = self.path.parent() {
             fs::create_dir_all(directory)?;
         }
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&self.path)?;
+        let mut file = self.open()?;
         for _ in 0..TRIES_MAX {
             match file.try_lock() {
+                // Who had the turn before has removed the file that was opened:
+                // a lock on it keeps nobody away.
+                Ok(()) if !self.is_here(&file)? => file = self.open()?,
                 Ok(()) => {
                     return Ok(Some(Turn {
                         path: self.path.clone(),
@@ -116,6 +116,24 @@ impl TurnPlace {
             }
         }
         Ok(None)
+    }
+
+    fn open(&self) -> io::Result<File> {
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.path)
+    }
+
+    /// Says whether an open file is the one that others find at its place.
+    fn is_here(&self, file: &File) -> io::Result<bool> {
+        let ours = file.metadata()?;
+        match fs::metadata(&self.path) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -136,6 +154,56 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_on_a_removed_file_is_no_turn() {
+        let directory = tempfile::tempdir().expect("a folder for the test");
+        let place = TurnPlace {
+            path: directory.path().join("turns/a"),
+        };
+        let first = place.take().expect("the folder can be written");
+        // Waits for the lock of the first one's file.
+        let waiting = place.open().expect("the folder can be written");
+        assert!(place.is_here(&waiting).expect("it is there"));
+        drop(first);
+        waiting.try_lock().expect("the first one has let go");
+        assert!(!place.is_here(&waiting).expect("there is a folder"));
+        let second = place.take().expect("the folder can be written");
+        assert!(second.is_some(), "the removed file keeps nobody away");
+        assert!(!place.is_here(&waiting).expect("there is a folder"));
+    }
+
+    #[test]
+    fn many_who_wait_never_have_the_turn_together() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicU32, Ordering};
+        let directory = tempfile::tempdir().expect("a folder for the test");
+        let place = TurnPlace {
+            path: directory.path().join("turns/a"),
+        };
+        let (inside, taken) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let (place, inside, taken) = (place.clone(), inside.clone(), taken.clone());
+                std::thread::spawn(move || {
+                    for _ in 0..200 {
+                        let Some(turn) = place.take().expect("the folder can be written") else {
+                            continue;
+                        };
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        taken.fetch_add(1, Ordering::SeqCst);
+                        std::thread::yield_now();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        drop(turn);
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().expect("never two at a time");
+        }
+        assert!(taken.load(Ordering::SeqCst) > 0);
+    }
 
     #[test]
     fn one_process_at_a_time_has_the_turn() {

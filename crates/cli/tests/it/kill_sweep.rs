@@ -25,7 +25,8 @@ const JUMP: [&str; 2] = ["--pace", "jump"];
 
 /// Says whether everything is to be tried.
 pub(crate) fn is_full() -> bool {
-    std::env::var_os("ZENEKAR_TEST_BUDGET").is_some_and(|budget| budget == "full" || budget == "deep")
+    std::env::var_os("ZENEKAR_TEST_BUDGET")
+        .is_some_and(|budget| budget == "full" || budget == "deep")
 }
 
 /// Six instances in four levels that read each other's addresses.

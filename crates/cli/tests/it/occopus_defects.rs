@@ -358,9 +358,20 @@ fn defect_11_cmd_runs_nothing_unless_it_is_allowed() {
     assert!(failed.stderr.contains("cmd"), "{}", failed.stderr);
     assert!(!tools.sandbox.path("owned").exists());
     assert!(tools.is_empty());
+    for (word, code) in [("0", 1), ("no", 1), ("false", 1), ("perhaps", 2)] {
+        let mut command = tools.command("build", &["-i", "shop", "shop.yaml"]);
+        command.env("ZENEKAR_ALLOW_HOST_COMMANDS", word);
+        run(command).expect(code);
+        assert!(!tools.sandbox.path("owned").exists(), "{word}");
+    }
+    for word in ["yes", "true"] {
+        let mut command = tools.command("build", &["--help"]);
+        command.env("ZENEKAR_ALLOW_HOST_COMMANDS", word);
+        run(command).expect(0);
+    }
     let mut command = tools.command("build", &["-i", "shop", "shop.yaml"]);
     command
-        .env("ZENEKAR_ALLOW_HOST_COMMANDS", "true")
+        .env("ZENEKAR_ALLOW_HOST_COMMANDS", "1")
         .env("PATH", "/usr/bin:/bin");
     run(command).expect(0);
     assert!(tools.sandbox.path("owned").exists());

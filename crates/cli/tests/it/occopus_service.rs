@@ -155,6 +155,13 @@ fn handled_errors_have_status_200() {
         reason(service.infrastructure("POST", "/attach")),
         format!("ERROR: Infrastructure {ID} already being maintained!")
     );
+    let (_, unreadable) = service.send("POST", "/infrastructures/", "x: [\n");
+    assert_eq!(unreadable["status_code"], 400, "{unreadable}");
+    let told = reason(unreadable);
+    assert!(
+        told.contains("ZK0122") && !told.contains("SchemaCheck"),
+        "{told}"
+    );
     let missing = service.infrastructure("POST", "/scaledown/worker-node/192.0.2.1");
     assert_eq!(missing["status_code"], 400, "{missing}");
     let (status, secret) = service.send("GET", "/info/node.definition.all", "");

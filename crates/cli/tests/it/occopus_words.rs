@@ -186,6 +186,35 @@ fn mistakes_in_descriptions_are_told_in_occopus_words() {
 }
 
 #[test]
+fn what_cannot_be_read_is_not_checked() {
+    let tools = Tools::with_shop();
+    for text in ["x: [\n", "user_id: u\nnodes: [}\n", "a: 1\na: 2\n"] {
+        tools.sandbox.write("bad.yaml", text);
+        let run = tools.run("build", &["bad.yaml"]).expect(1);
+        assert_eq!(run.stdout, "", "{text}\n{}", run.stderr);
+        assert!(run.stderr.contains("error[ZK01"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn definitions_are_no_description() {
+    let tools = Tools::with_shop();
+    let definitions = "'node_def:a':\n- resource: {type: sim}\n";
+    tools.sandbox.write("bad.yaml", definitions);
+    let run = tools.run("build", &["bad.yaml"]).expect(1);
+    let words: Vec<&str> = run.stdout.lines().collect();
+    assert_eq!(
+        words,
+        [
+            "[SchemaCheck] WARNING: user_id is not defined in infrastructure description",
+            "[SchemaCheck] ERROR: infra_name must be defined in infrastructure description",
+        ],
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn scaling_takes_exactly_one_change() {
     let tools = Tools::with_shop();
     tools.build("shop.yaml", "shop");
