@@ -94,15 +94,18 @@ struct Files {
 #[derive(Debug)]
 pub(crate) struct Agent {
     executable: PathBuf,
+    /// Whether the engine is on another machine.
+    is_remote: bool,
     files: OnceCell<Files>,
     /// Uploads of one process take turns.
     turn: Mutex<()>,
 }
 
 impl Agent {
-    pub(crate) fn new(executable: PathBuf) -> Self {
+    pub(crate) fn new(executable: PathBuf, is_remote: bool) -> Self {
         Self {
             executable,
+            is_remote,
             files: OnceCell::new(),
             turn: Mutex::new(()),
         }
@@ -155,7 +158,8 @@ impl Agent {
         }
         let files = self.files(docker).await?.clone();
         let entry = self.entry(docker).await?;
-        let archive = blocking(move || pack(&files)).await?;
+        let is_remote = self.is_remote;
+        let archive = blocking(move || pack(&files, is_remote)).await?;
         upload(docker, infrastructure, &entry, image, archive).await
     }
 }
@@ -321,10 +325,20 @@ fn read_trace(text: &str) -> BTreeMap<String, PathBuf> {
     files
 }
 
-/// Makes the archive: a folder of everything, and the link to it at the end.
-fn pack(files: &Files) -> io::Result<Vec<u8>> {
+/// Makes the archive, compressed if it has to go far.
+fn pack(files: &Files, is_remote: bool) -> io::Result<Vec<u8>> {
+    if is_remote {
+        let compressed = GzEncoder::new(Vec::new(), Compression::fast());
+        write_archive(files, compressed)?.finish()
+    } else {
+        write_archive(files, Vec::new())
+    }
+}
+
+/// Writes a folder of everything, and the link to it at the end.
+fn write_archive<W: Write>(files: &Files, into: W) -> io::Result<W> {
     let folder = unique();
-    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let mut archive = tar::Builder::new(into);
     for (name, path) in &files.paths {
         let mut file = fs::File::open(path)?;
         let mut header = header(0o755);
@@ -334,7 +348,7 @@ fn pack(files: &Files) -> io::Result<Vec<u8>> {
     let mut link = header(0o777);
     link.set_entry_type(tar::EntryType::Symlink);
     archive.append_link(&mut link, READY, &folder)?;
-    archive.into_inner()?.finish()
+    archive.into_inner()
 }
 
 fn header(mode: u32) -> tar::Header {
@@ -394,7 +408,7 @@ mod tests {
         let own = std::env::current_exe().unwrap();
         let files = collect(&own).unwrap();
         assert!(files.loader.is_some(), "{files:?}");
-        let archive = pack(&files).unwrap();
+        let archive = pack(&files, true).unwrap();
         let mut reader = tar::Archive::new(flate2::read::GzDecoder::new(archive.as_slice()));
         let names: Vec<_> = reader
             .entries()

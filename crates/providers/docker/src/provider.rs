@@ -52,6 +52,7 @@ impl DockerProvider {
     /// Makes the adapter of an engine. Makes no call.
     pub fn open(settings: DockerSettings) -> Result<Self, ProviderError> {
         let endpoint = Endpoint::of(&settings)?;
+        let is_remote = !matches!(endpoint, Endpoint::Socket(_));
         Ok(Self {
             name: settings.name,
             inner: Inner {
@@ -62,7 +63,7 @@ impl DockerProvider {
                     .unwrap_or_else(|| DEFAULT_IMAGE.to_owned()),
                 networks: Networks::default(),
                 fetches: Fetches::default(),
-                agent: Agent::new(settings.executable),
+                agent: Agent::new(settings.executable, is_remote),
             },
         })
     }
