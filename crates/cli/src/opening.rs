@@ -220,7 +220,9 @@ fn opening_failed(key: &CloudKey, error: &zenekar_base::ProviderError) -> Failur
 pub(crate) fn failure_of(error: &CredentialsError) -> Failure {
     Failure::new(Exit::Auth, error.to_string())
         .because_of(std::error::Error::source(error))
-        .hint("`zenekar cloud list` shows the clouds that are known here")
+        .hint(error.hint().unwrap_or_else(|| {
+            "`zenekar cloud list` shows the clouds that are known here".to_owned()
+        }))
 }
 
 /// Reads certificates that are trusted besides the machine's.

@@ -36,6 +36,27 @@ impl Ec2Cloud {
         })
     }
 
+    /// The section `resource` of machines that are records only, without hosts
+    /// that would keep this machine busy.
+    pub(crate) fn hostless(&self) -> String {
+        self.resource()
+            .replace(", ports: [22, 80]", ", tags: {hostless: 'yes'}")
+    }
+
+    /// Tells the simulator itself something.
+    #[track_caller]
+    pub(crate) fn post(&self, path: &str, body: &serde_json::Value) {
+        let url = format!("{}{path}", self.endpoint.trim_end_matches('/'));
+        let url = url.parse().expect("the environment tells an address");
+        let mut request = HttpRequest::new(Method::POST, url);
+        request.body = body.to_string().into_bytes();
+        let answer = super::block_on(async {
+            let client = HttpClient::new(&HttpSettings::default()).expect("HTTP works");
+            client.call(request).await
+        });
+        assert_eq!(answer.expect("the simulator answers").status, 200);
+    }
+
     /// Makes a request, and returns the answer's text.
     #[track_caller]
     fn ask(&self, parameters: &str) -> String {

@@ -31,12 +31,12 @@ impl Budget {
                 kills: 100,
             },
             Ok("full") => Self {
-                stride: 11,
-                kills: 12,
+                stride: 7,
+                kills: 10,
             },
             _ => Self {
-                stride: 29,
-                kills: 4,
+                stride: 19,
+                kills: 3,
             },
         }
     }

@@ -5,6 +5,7 @@
 //! not there says so and ends; `cargo xtask test` starts them.
 
 mod behind;
+mod cost;
 mod docker;
 mod ec2;
 mod hybrid;
