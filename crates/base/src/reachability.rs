@@ -53,7 +53,8 @@ fn of_v4(address: Ipv4Addr) -> AddressScope {
         || address.is_multicast()
         || address.is_broadcast();
     // Carrier-grade NAT, and networks for measurements.
-    let is_shared = (one == 100 && (64..128).contains(&two)) || (one == 198 && (18..20).contains(&two));
+    let is_shared =
+        (one == 100 && (64..128).contains(&two)) || (one == 198 && (18..20).contains(&two));
     if is_local {
         AddressScope::Local
     } else if address.is_private() || is_shared {

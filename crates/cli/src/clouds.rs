@@ -134,10 +134,9 @@ fn provider_name(kind: &str, section: &Value) -> String {
         endpoint.insert_str(0, &format!("{scheme}://"));
     }
     // A name is one word: blanks, commas and the like are written as in addresses.
-    for part in [&mut key.region, &mut key.endpoint, &mut key.project] {
-        if let Some(text) = part {
-            *text = as_one_word(text);
-        }
+    let parts = [&mut key.region, &mut key.endpoint, &mut key.project];
+    for text in parts.into_iter().flatten() {
+        *text = as_one_word(text);
     }
     key.to_string()
 }

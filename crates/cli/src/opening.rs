@@ -163,7 +163,7 @@ fn open_nova(key: &CloudKey, access: &NovaAccess) -> Result<Arc<dyn Provider>, F
     ))
 }
 
-/// Finds out where an OpenStack is and how to sign in there.
+/// Finds out where an `OpenStack` is and how to sign in there.
 fn nova_settings(
     key: &CloudKey,
     access: &NovaAccess,
@@ -202,7 +202,7 @@ fn nova_settings(
     )
 }
 
-/// Finds out where the OpenStack is that the environment means.
+/// Finds out where the `OpenStack` is that the environment means.
 pub(crate) fn nova_of_environment() -> Option<(String, Option<String>)> {
     let key = CloudKey::of_kind("nova");
     let settings = nova_settings(&key, &NovaAccess::default()).ok()?;

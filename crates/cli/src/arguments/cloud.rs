@@ -66,6 +66,10 @@ pub(crate) struct CloudAddArguments {
 
 /// Where credentials come from. They are never on the command line, where
 /// everybody on the machine can see them.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own on the command line"
+)]
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Credentials [default: asked for on the terminal]")]
 pub(crate) struct CloudSecretsArguments {

@@ -411,9 +411,9 @@ fn standings(run: &Run, infrastructure: &str) -> Vec<(String, String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut found: Vec<(String, String, String)> = value["clouds"]
         .as_array()
-        .unwrap()
+        .expect("a list")
         .iter()
-        .flat_map(|cloud| cloud["things"].as_array().unwrap())
+        .flat_map(|cloud| cloud["things"].as_array().expect("a list"))
         .filter(|thing| text(&thing["infrastructure"]).starts_with(infrastructure))
         .map(|thing| {
             (

@@ -10,7 +10,7 @@ use super::{
 use crate::sandbox::Sandbox;
 
 /// How long healing may take: two looks at what is missing, a deletion, a creation.
-const HEALED_MAX: Duration = Duration::from_secs(240);
+const HEALED_MAX: Duration = Duration::from_mins(4);
 
 /// Waits until the cloud has these machines, none of them the ones that were hurt.
 #[track_caller]

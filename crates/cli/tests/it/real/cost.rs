@@ -15,10 +15,6 @@ const MACHINES: u32 = 50;
 const DELAY_S: f64 = 2.0;
 
 #[test]
-#[expect(
-    clippy::print_stdout,
-    reason = "whoever runs it wants to know what was measured"
-)]
 fn fifty_machines_take_fifty_creating_calls_and_few_lists() {
     let Some(mut cloud) = Ec2Cloud::find() else {
         return;

@@ -22,13 +22,13 @@ impl DockerCloud {
         }
         Some(Self { image: image? })
     }
+}
 
-    fn list(&self, arguments: &[&str]) -> Vec<Value> {
-        let text = tool("docker", &[arguments, &["--format", "{{json .}}"]].concat());
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect("the client prints JSON"))
-            .collect()
-    }
+fn list(arguments: &[&str]) -> Vec<Value> {
+    let text = tool("docker", &[arguments, &["--format", "{{json .}}"]].concat());
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("the client prints JSON"))
+        .collect()
 }
 
 /// Returns a label of a listed thing: the client lists them as `a=b,c=d`.
@@ -65,7 +65,7 @@ impl Cloud for DockerCloud {
     fn equip(&self, _command: &mut Command) {}
 
     fn machines(&self, infrastructure: &str) -> Vec<Machine> {
-        let listed = self.list(&["ps", "--all", "--no-trunc"]);
+        let listed = list(&["ps", "--all", "--no-trunc"]);
         let mut machines: Vec<Machine> = listed
             .iter()
             .filter(|entry| is_of(entry, infrastructure))
@@ -81,8 +81,8 @@ impl Cloud for DockerCloud {
     }
 
     fn others(&self, infrastructure: &str) -> Vec<String> {
-        let networks = self.list(&["network", "ls"]);
-        let volumes = self.list(&["volume", "ls"]);
+        let networks = list(&["network", "ls"]);
+        let volumes = list(&["volume", "ls"]);
         let of_it = |entry: &&Value| is_of(entry, infrastructure);
         let all = networks.iter().chain(&volumes).filter(of_it);
         all.map(|entry| entry["Name"].to_string()).collect()

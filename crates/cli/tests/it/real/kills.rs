@@ -42,6 +42,9 @@ impl Budget {
     }
 }
 
+/// A command, and what is there after it.
+type Stage<'a> = (Vec<&'a str>, &'a [(&'a str, usize)]);
+
 /// Draws numbers, the same ones in each run.
 struct Dice(u64);
 
@@ -81,7 +84,7 @@ fn sweep_boundaries(cloud: &dyn Cloud) {
         let name = unique("kill");
         describe(&sandbox, cloud, &name, 2);
         let mut has_died = false;
-        let stages: [(Vec<&str>, &[(&str, usize)]); 2] = [
+        let stages: [Stage<'_>; 2] = [
             (UP.to_vec(), &[("db", 1), ("web", 2)]),
             (down(&name).to_vec(), &[]),
         ];

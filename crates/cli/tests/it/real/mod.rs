@@ -1,4 +1,4 @@
-//! Tests against real clouds: a Docker engine, a simulated EC2, an OpenStack.
+//! Tests against real clouds: a Docker engine, a simulated EC2, an `OpenStack`.
 //!
 //! What is there is asked of the clouds themselves, by other means than
 //! Zenekar's own: their command lines and plain requests. A test whose cloud is
@@ -8,6 +8,7 @@ mod behind;
 mod cost;
 mod docker;
 mod ec2;
+mod faults;
 mod hybrid;
 mod kills;
 mod openstack;

@@ -1,4 +1,4 @@
-//! An OpenStack, asked by plain requests to its interfaces.
+//! An `OpenStack`, asked by plain requests to its interfaces.
 
 use std::process::Command;
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl OpenStackCloud {
         body: Option<&Value>,
     ) -> (u16, Value, Option<String>) {
         let mut request = HttpRequest::new(method, url.parse().expect("it is an address"));
-        request.timeout = Duration::from_secs(60);
+        request.timeout = Duration::from_mins(1);
         let json_type = "application/json".parse().expect("it is a header");
         request.headers.insert("content-type", json_type);
         if let Some(token) = token {
