@@ -1,6 +1,6 @@
 //! From where an address can be reached, as far as the address itself tells.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::cloud::CloudKey;
 use crate::resource::Addresses;

@@ -1,14 +1,23 @@
 //! Tests with scripts of their own in place of the clouds'.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::*;
 
+/// One test at a time: a child that another test has just forked may still hold
+/// a script open for writing, and then it cannot be run.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// A workspace with scripts, and nothing else in it.
-struct Workspace(PathBuf);
+struct Workspace(
+    PathBuf,
+    #[expect(dead_code, reason = "held, not read")] MutexGuard<'static, ()>,
+);
 
 impl Workspace {
     fn new(name: &str, up: &str, down: &str) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let root = std::env::temp_dir().join(format!(
             "zenekar-environments-{}-{name}",
             std::process::id()
@@ -20,7 +29,7 @@ impl Workspace {
             fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        Self(root)
+        Self(root, alone)
     }
 
     /// Returns environments that think they have an engine.
