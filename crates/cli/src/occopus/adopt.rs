@@ -16,6 +16,7 @@ use zenekar_diagnostics::SourceMap;
 use zenekar_document::{Limits, load_text};
 use zenekar_engine::{Engine, Input};
 use zenekar_occopus_redis::{Definition, Installation, ReadError, ReadOptions, read};
+use zenekar_provider::Provider;
 use zenekar_runtime::{Session, SharedStore, Silent};
 
 use super::arguments::AdoptArguments;
@@ -25,6 +26,7 @@ use crate::clouds::{self, Target};
 use crate::commands::run::confirm;
 use crate::errors::Failure;
 use crate::exit::Exit;
+use crate::opening;
 use crate::output::{Output, counted};
 use crate::place::Place;
 use crate::providers::{self, Needs};
@@ -270,13 +272,36 @@ async fn look_up(candidate: &mut Candidate, place: &Place) -> Result<(), Failure
     if candidate.providers_at_hand().is_empty() {
         return Ok(());
     }
-    let World { host, .. } = world_of(candidate, place, &id)?;
     for name in candidate.providers_at_hand() {
-        if let Some(provider) = host.providers.get(&name).map(Arc::clone) {
-            candidate.look_at(&id, &*provider).await?;
+        let looked = match open_to_look(candidate, place, &id, &name) {
+            Ok(Some(provider)) => candidate.look_at(&id, &*provider).await,
+            Ok(None) => Ok(()),
+            Err(failure) => Err(failure),
+        };
+        // What cannot be looked at cannot be taken over as it is; others can.
+        if let Err(failure) = looked {
+            candidate.refuse(failure.message().to_owned());
         }
     }
     Ok(())
+}
+
+/// Opens a provider to look at what Occopus has made there: by the ids of the
+/// instances, since they carry no tags of ours.
+fn open_to_look(
+    candidate: &Candidate,
+    place: &Place,
+    id: &InfrastructureId,
+    name: &str,
+) -> Result<Option<Arc<dyn Provider>>, Failure> {
+    if clouds::CLOUD_KINDS.contains(&zenekar_base::kind_of_provider(name)) {
+        let key = name
+            .parse()
+            .map_err(|error: zenekar_base::CloudKeyError| Failure::usage(error.to_string()))?;
+        return opening::open_key(place, &key).map(Some);
+    }
+    let World { host, .. } = world_of(candidate, place, id)?;
+    Ok(host.providers.get(name).map(Arc::clone))
 }
 
 /// Records an infrastructure as ours.

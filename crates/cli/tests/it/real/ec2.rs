@@ -1,5 +1,6 @@
 //! A simulated EC2, asked by plain requests: it checks no signatures.
 
+use std::fmt::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -55,6 +56,57 @@ impl Ec2Cloud {
             client.call(request).await
         });
         assert_eq!(answer.expect("the simulator answers").status, 200);
+    }
+
+    /// Adds one page of the machines that exist; returns where the next one begins.
+    fn list(
+        &self,
+        infrastructure: &str,
+        token: Option<&str>,
+        machines: &mut Vec<Machine>,
+    ) -> Option<String> {
+        let mut parameters =
+            "Action=DescribeInstances&MaxResults=500&Filter.1.Name=instance-state-name".to_owned();
+        for (number, state) in ["pending", "running", "stopping", "stopped"]
+            .iter()
+            .enumerate()
+        {
+            let _infallible = write!(parameters, "&Filter.1.Value.{}={state}", number + 1);
+        }
+        if let Some(token) = token {
+            parameters.push_str("&NextToken=");
+            parameters.push_str(
+                &token
+                    .replace('+', "%2B")
+                    .replace('/', "%2F")
+                    .replace('=', "%3D"),
+            );
+        }
+        let text = self.ask(&parameters);
+        let document = roxmltree::Document::parse(&text).expect("the simulator answers XML");
+        let items = document.descendants().filter(|node| {
+            node.has_tag_name_local("item")
+                && node
+                    .parent()
+                    .is_some_and(|parent| parent.has_tag_name_local("instancesSet"))
+        });
+        for item in items.filter(|item| is_of(*item, infrastructure)) {
+            let state = item
+                .children()
+                .find(|child| child.has_tag_name_local("instanceState"))
+                .and_then(|state| child(state, "name"))
+                .unwrap_or_default();
+            if matches!(state, "terminated" | "shutting-down") {
+                continue;
+            }
+            machines.push(Machine {
+                name: tag(item, "zenekar:name"),
+                instance: tag(item, "zenekar:instance"),
+                id: child(item, "instanceId").unwrap_or_default().to_owned(),
+                is_running: state == "running",
+            });
+        }
+        child(document.root_element(), "nextToken").map(str::to_owned)
     }
 
     /// Makes a request, and returns the answer's text.
@@ -144,30 +196,10 @@ impl Cloud for Ec2Cloud {
     }
 
     fn machines(&self, infrastructure: &str) -> Vec<Machine> {
-        let text = self.ask("Action=DescribeInstances");
-        let document = roxmltree::Document::parse(&text).expect("the simulator answers XML");
-        let items = document.descendants().filter(|node| {
-            node.has_tag_name_local("item")
-                && node
-                    .parent()
-                    .is_some_and(|parent| parent.has_tag_name_local("instancesSet"))
-        });
         let mut machines = Vec::new();
-        for item in items.filter(|item| is_of(*item, infrastructure)) {
-            let state = item
-                .children()
-                .find(|child| child.has_tag_name_local("instanceState"))
-                .and_then(|state| child(state, "name"))
-                .unwrap_or_default();
-            if matches!(state, "terminated" | "shutting-down") {
-                continue;
-            }
-            machines.push(Machine {
-                name: tag(item, "zenekar:name"),
-                instance: tag(item, "zenekar:instance"),
-                id: child(item, "instanceId").unwrap_or_default().to_owned(),
-                is_running: state == "running",
-            });
+        let mut next = self.list(infrastructure, None, &mut machines);
+        while let Some(token) = next {
+            next = self.list(infrastructure, Some(&token), &mut machines);
         }
         machines.sort();
         machines
