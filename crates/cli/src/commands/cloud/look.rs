@@ -321,12 +321,12 @@ fn size_text(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    let mut tenths = bytes.saturating_mul(10) / 1024;
-    let mut unit = 0;
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
+    let (mut unit, mut divisor) = (0, 1024_u128);
+    while u128::from(bytes) >= divisor * 1024 && unit + 1 < UNITS.len() {
+        divisor *= 1024;
         unit += 1;
     }
+    let tenths = (u128::from(bytes) * 10 + divisor / 2) / divisor;
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
@@ -372,7 +372,7 @@ mod tests {
             (1023, "1023 B"),
             (1024, "1.0 KiB"),
             (2_254_857_830, "2.1 GiB"),
-            (u64::MAX, "1638.3 PiB"),
+            (u64::MAX, "16384.0 PiB"),
         ] {
             assert_eq!(size_text(bytes), text);
         }
