@@ -523,16 +523,31 @@ fn user_of(place: &Place<'_>, entry: &Entry) -> Option<Named> {
 }
 
 fn project_of(key: &CloudKey, entry: &Entry) -> Option<Named> {
-    if let Some(id) = &key.project {
-        return Some(Named::Id(id.clone()));
+    if let Some(project) = &key.project {
+        // Descriptors call it an id, and variables may have a name in its place.
+        return Some(if is_id(project) {
+            Named::Id(project.clone())
+        } else {
+            named_project(project.clone(), entry)
+        });
     }
     if let Some(id) = entry.first(&["project_id", "tenant_id"]) {
         return Some(Named::Id(id.to_owned()));
     }
     let name = entry.first(&["project_name", "tenant_name"])?.to_owned();
+    Some(named_project(name, entry))
+}
+
+fn named_project(name: String, entry: &Entry) -> Named {
     let domain = domain_of(entry, "project").or_else(|| domain_of(entry, "user"));
-    Some(Named::Name {
+    Named::Name {
         name,
         domain: domain.unwrap_or_default(),
-    })
+    }
+}
+
+/// Says whether a text is what Keystone makes ids of: hexadecimal digits.
+fn is_id(text: &str) -> bool {
+    text.chars()
+        .all(|one| one.is_ascii_hexdigit() || one == '-')
 }
