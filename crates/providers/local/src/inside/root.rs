@@ -63,6 +63,9 @@ const COVERED: &[&str] = &[
     "timer_list",
 ];
 
+/// Parts of one directory that are shown one by one: `/var/lib` has about a hundred.
+const PARTS_MAX: usize = 512;
+
 /// Mounted directories below the top that an instance gets a view of.
 const NESTED_MAX: usize = 64;
 
@@ -167,28 +170,68 @@ impl Builder<'_> {
                 Ok(()) => return Ok(()),
                 // With more space it could be had: then less is not enough.
                 Err(error) if error.lacks_space() => return Err(error),
+                Err(_) if self.isolation == Isolation::UserNamespaces => {
+                    // The kernel shows an ordinary user no view of a directory in
+                    // which others have mounted something, as engines for
+                    // containers do below `/var`; it does of what is beside that.
+                    let mounts = mounts_below(source);
+                    if !mounts.is_empty() {
+                        return self.view_in_parts(source, place, name, &mounts);
+                    }
+                }
                 Err(_) => {}
             }
         }
-        let all = MsFlags::MS_BIND | MsFlags::MS_REC;
-        let seen = mount(Some(source), place, None::<&str>, all, None::<&str>);
-        if seen.is_err() {
-            // Nobody needs a directory that even root may not look into.
-            return Ok(());
+        bind_read_only(source, place);
+        Ok(())
+    }
+
+    /// Shows a directory part by part, without what is mounted in it.
+    fn view_in_parts(
+        &self,
+        source: &Path,
+        place: &Path,
+        name: &str,
+        mounts: &[PathBuf],
+    ) -> Result<(), LocalError> {
+        let entries = fs::read_dir(source).map_err(LocalError::file("read", source))?;
+        for entry in entries.flatten().take(PARTS_MAX) {
+            let (child, inside) = (entry.path(), place.join(entry.file_name()));
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            if kind.is_symlink() {
+                let aim = fs::read_link(&child).map_err(LocalError::file("read", &child))?;
+                let _ = symlink(&aim, &inside);
+                continue;
+            }
+            if !kind.is_dir() {
+                continue;
+            }
+            make_directory(&inside, 0o755)?;
+            if mounts.contains(&child) {
+                continue;
+            }
+            let part = format!("{name}/{}", entry.file_name().to_string_lossy());
+            if mounts.iter().any(|mount| mount.starts_with(&child)) {
+                // Each step is one directory deeper, and paths have an end.
+                self.view_in_parts(&child, &inside, &part, mounts)?;
+            } else if self.overlay(&child, &inside, &part).is_err() {
+                bind_read_only(&child, &inside);
+            }
         }
-        let _ = mount(
-            None::<&str>,
-            place,
-            None::<&str>,
-            MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NODEV,
-            None::<&str>,
-        );
         Ok(())
     }
 
     fn overlay(&self, source: &Path, place: &Path, name: &str) -> Result<(), LocalError> {
         let upper = self.files.join(name);
         let work = self.work.join(name);
+        // A part of a directory has a place below that directory's own.
+        for folder in [&upper, &work] {
+            if let Some(above) = folder.parent() {
+                fs::create_dir_all(above).map_err(LocalError::file("make", above))?;
+            }
+        }
         make_directory(&upper, 0o755)?;
         make_directory(&work, 0o700)?;
         if let Ok(metadata) = fs::metadata(source) {
@@ -477,6 +520,32 @@ fn nested_disks(mounts: &str) -> Vec<PathBuf> {
         })
         // Those at the top are views of their own already.
         .filter(|path| path.components().count() > 2 && path.is_dir())
+        .collect()
+}
+
+/// Shows a directory of the machine as it is, to be read only.
+fn bind_read_only(source: &Path, place: &Path) {
+    let all = MsFlags::MS_BIND | MsFlags::MS_REC;
+    if mount(Some(source), place, None::<&str>, all, None::<&str>).is_err() {
+        // Nobody needs a directory that even root may not look into.
+        return;
+    }
+    let _ = mount(
+        None::<&str>,
+        place,
+        None::<&str>,
+        MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NODEV,
+        None::<&str>,
+    );
+}
+
+/// Returns where something is mounted below a directory.
+fn mounts_below(directory: &Path) -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let paths = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    paths
+        .map(|path| PathBuf::from(unescaped(path)))
+        .filter(|path| path != directory && path.starts_with(directory))
         .collect()
 }
 
