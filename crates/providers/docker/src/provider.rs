@@ -1,10 +1,12 @@
 //! The provider's calls.
 
+use std::collections::BTreeSet;
 use std::net::TcpStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use zenekar_base::{
     Capabilities, InfrastructureId, Millis, ProbeResult, ProbeSpec, ProviderError, ResourceId,
-    ResourceView,
+    ResourceState, ResourceView, Token,
 };
 use zenekar_provider::{
     Call, CheckRequest, CreateRequest, Deleted, EnterCommand, EnterRequest, Identity, Image,
@@ -46,6 +48,50 @@ pub(crate) struct Inner {
     pub(crate) networks: Networks,
     pub(crate) fetches: Fetches,
     pub(crate) agent: Agent,
+    /// Tokens of the creations that this process is carrying out.
+    under_way: Mutex<BTreeSet<Token>>,
+}
+
+impl Inner {
+    fn under_way(&self) -> MutexGuard<'_, BTreeSet<Token>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Notes a creation for as long as it is carried out.
+struct UnderWay<'a> {
+    inner: &'a Inner,
+    token: Token,
+}
+
+impl<'a> UnderWay<'a> {
+    fn begin(inner: &'a Inner, request: &CreateRequest) -> Self {
+        let token = request.token.clone();
+        inner.under_way().insert(token.clone());
+        Self { inner, token }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.inner.under_way().remove(&self.token);
+    }
+}
+
+/// A container that was made and not started, and that nobody is about to
+/// start: who made it was killed, or has given up.
+fn given_up(mut view: ResourceView, under_way: &BTreeSet<Token>) -> ResourceView {
+    let is_awaited = view
+        .token
+        .as_ref()
+        .is_some_and(|token| under_way.contains(token));
+    if view.state == ResourceState::Pending && !is_awaited && !view.instance.as_str().is_empty() {
+        view.state = ResourceState::Failed;
+        view.detail = Some("it was made and never started".to_owned());
+    }
+    view
 }
 
 impl DockerProvider {
@@ -64,6 +110,7 @@ impl DockerProvider {
                 networks: Networks::default(),
                 fetches: Fetches::default(),
                 agent: Agent::new(settings.executable, is_remote),
+                under_way: Mutex::default(),
             },
         })
     }
@@ -90,7 +137,10 @@ impl Provider for DockerProvider {
     }
 
     fn create(&self, request: CreateRequest) -> Call<'_, ResourceView> {
-        Box::pin(async move { create::create(&self.inner, &request).await })
+        Box::pin(async move {
+            let _under_way = UnderWay::begin(&self.inner, &request);
+            create::create(&self.inner, &request).await
+        })
     }
 
     fn observe(
@@ -100,7 +150,10 @@ impl Provider for DockerProvider {
     ) -> Call<'_, Vec<ResourceView>> {
         Box::pin(async move {
             let docker = self.inner.engine.docker().await?;
-            view::observe(docker, &infrastructure, &scope).await
+            let views = view::observe(docker, &infrastructure, &scope).await?;
+            let under_way = self.inner.under_way();
+            let given_up = |view| given_up(view, &under_way);
+            Ok(views.into_iter().map(given_up).collect())
         })
     }
 

@@ -348,10 +348,20 @@ fn published(value: &Value) -> Result<Published, String> {
         Some((outside, port)) => (Some(outside), number(port)?),
         None => (None, number(ports)?),
     };
+    // The engine drops what is no address, and publishes on all of them.
+    let address_of = |text: &str| {
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|text| text.strip_suffix(']'));
+        let parsed = bare.unwrap_or(text).parse::<std::net::IpAddr>();
+        parsed
+            .map(|address| address.to_string())
+            .map_err(|_| wrong())
+    };
     let (address, host_port) = match outside.map(|outside| outside.rsplit_once(':')) {
         None => (None, None),
-        Some(Some((address, ""))) => (Some(address.to_owned()), None),
-        Some(Some((address, port))) => (Some(address.to_owned()), Some(number(port)?)),
+        Some(Some((address, ""))) => (Some(address_of(address)?), None),
+        Some(Some((address, port))) => (Some(address_of(address)?), Some(number(port)?)),
         Some(None) => (None, Some(number(outside.unwrap_or_default())?)),
     };
     Ok(Published {
