@@ -187,7 +187,9 @@ impl Entry {
     fn fits(&self, endpoint: Option<&str>) -> bool {
         match (endpoint, self.get("auth_url")) {
             (Some(wanted), Some(own)) => base_of(wanted) == base_of(own),
-            _ => true,
+            // They do not say which cloud they are for, and a descriptor may name any.
+            (Some(_), None) => false,
+            (None, _) => true,
         }
     }
 }
