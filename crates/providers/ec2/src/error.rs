@@ -85,8 +85,10 @@ const CODES: &[(ErrorClass, &[&str])] = &[
             "ConcurrentTagAccess",
             "DependencyViolation",
             "IncorrectInstanceState",
+            "IncorrectState",
             "InvalidGroup.InUse",
             "OperationNotPermittedWhileInUse",
+            "VolumeInUse",
         ],
     ),
     // The server tells these with a status from 500; whether they had an effect is open.
