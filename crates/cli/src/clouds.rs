@@ -16,6 +16,9 @@ pub(crate) const CLOUD_KINDS: &[&str] = &["docker", "ec2", "nova"];
 /// Other names that people have for them.
 const ALIASES: &[(&str, &str)] = &[("aws", "ec2"), ("openstack", "nova")];
 
+/// Where the engine of a machine listens.
+const DOCKER_SOCKET: &str = "unix:///var/run/docker.sock";
+
 /// Where `--on` moves nodes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -125,7 +128,17 @@ fn provider_name(kind: &str, section: &Value) -> String {
             key.project = of("project_id")
                 .or_else(|| first_set(&["OS_PROJECT_ID", "OS_PROJECT_NAME", "OS_TENANT_NAME"]));
         }
-        _ => key.endpoint = of("endpoint").or_else(|| first_set(&["DOCKER_HOST"])),
+        _ => {
+            // Also the usual place is written down: a variable that is set later
+            // must not lead to another engine.
+            let endpoint = of("endpoint").or_else(|| first_set(&["DOCKER_HOST"]));
+            let endpoint = endpoint.unwrap_or_else(|| DOCKER_SOCKET.to_owned());
+            key.endpoint = Some(if endpoint.starts_with('/') {
+                format!("unix://{endpoint}")
+            } else {
+                endpoint
+            });
+        }
     }
     if let Some(endpoint) = &mut key.endpoint
         && !endpoint.contains("://")

@@ -118,6 +118,15 @@ fn open_docker(key: &CloudKey, access: DockerAccess) -> Result<Arc<dyn Provider>
 }
 
 fn open_ec2(key: &CloudKey, access: Ec2Access) -> Result<Arc<dyn Provider>, Failure> {
+    if access.region.is_none() {
+        // A region that is found anew each time would be another one some day,
+        // and what is not seen there would count as gone.
+        return Err(Failure::new(
+            Exit::Auth,
+            format!("`{key}` does not say which region it is"),
+        )
+        .hint("set `AWS_REGION`, write `regionname`, or name the cloud: `zenekar cloud add NAME --type ec2 --region …`"));
+    }
     let credentials = access.keys.map(|keys| {
         let Ec2Keys {
             access_key,

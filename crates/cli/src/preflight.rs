@@ -17,6 +17,7 @@ use zenekar_engine::{Action, Engine, Plan};
 use zenekar_model::{NodeIndex, Topology};
 use zenekar_occopus::{LoadOptions, Sections, load};
 use zenekar_provider::{CheckNode, CheckRequest, Problem, ProblemKind};
+use zenekar_runtime::SharedStore;
 
 use crate::arguments::DescriptorArguments;
 use crate::clouds::CLOUD_KINDS;
@@ -57,12 +58,18 @@ pub(crate) fn ask(
     }
     let requests = requests(id, topology, &counts, arguments)?;
     let mut findings = Findings::default();
+    let store = place.look()?.map(SharedStore::new);
     let mut opened = Vec::new();
     for (name, request) in requests {
         let key: CloudKey = name
             .parse()
             .map_err(|error: zenekar_base::CloudKeyError| Failure::usage(error.to_string()))?;
-        match opening::open_key(place, &key) {
+        let opening = match &store {
+            // Then our own machines are known as ours, and in nobody's way.
+            Some(store) => opening::open(place, store, &name),
+            None => opening::open_key(place, &key),
+        };
+        match opening {
             Ok(provider) => opened.push((name, provider, request)),
             Err(failure) => findings.problems.push((name, problem_of_opening(&failure))),
         }
