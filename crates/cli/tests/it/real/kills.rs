@@ -31,8 +31,8 @@ impl Budget {
                 kills: 100,
             },
             Ok("full") => Self {
-                stride: 7,
-                kills: 10,
+                stride: 17,
+                kills: 5,
             },
             _ => Self {
                 stride: 19,
