@@ -196,7 +196,7 @@ fn a_foreign_descriptor_is_tried_on_the_simulated_cloud() {
         .expect("it was written");
     let foreign = text.replace(
         "{type: sim, cores: 1}",
-        "{type: ec2, endpoint: e, regionname: r, image_id: i, instance_type: t}",
+        "{type: cloudbroker, endpoint: e, description: {deployment_id: d, instance_type_id: t}}",
     );
     let file = sandbox
         .write("foreign.yaml", &foreign)
@@ -214,7 +214,7 @@ fn a_foreign_descriptor_is_tried_on_the_simulated_cloud() {
     assert!(plan.stdout.contains("to create"), "{}", plan.stdout);
     assert!(
         plan.stderr
-            .contains("`ec2` is not available in this version: `up` will refuse"),
+            .contains("`cloudbroker` is not available in this version: `up` will refuse"),
         "{}",
         plan.stderr
     );

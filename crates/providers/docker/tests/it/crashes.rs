@@ -22,9 +22,10 @@ fn a_container_that_was_only_created_is_finished() {
     }
     arguments.extend(["--entrypoint", "sleep", &bench.image, "600"]);
     let left = text_of(&docker(&arguments));
-    let pending = bench.all();
-    assert_eq!(pending.len(), 1);
-    assert_eq!(pending[0].state, ResourceState::Pending);
+    // Nobody here is about to start it.
+    let unstarted = bench.all();
+    assert_eq!(unstarted.len(), 1);
+    assert_eq!(unstarted[0].state, ResourceState::Failed);
     let view = bench.create(&request);
     assert_eq!(view.resource.as_str(), left);
     assert_eq!(view.state, ResourceState::Running);
