@@ -1,6 +1,7 @@
 //! Says at which cloud nodes are: from what their resource sections name
 //! (endpoint, region, project) to the provider's name that engines use.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use zenekar_base::{InfrastructureId, InstanceTag, Value};
@@ -27,11 +28,13 @@ const PLACE_KEYS: &[&str] = &[
 /// definition of its own. Fingerprints stay: what the place is made from is part
 /// of the resource section anyway.
 pub fn place(topology: &Topology, mut name_of: impl FnMut(&str, &Value) -> String) -> Topology {
-    let reduced = reduce(topology);
+    // Most descriptors name no place by a template: then nothing is rendered.
+    let reduced = LazyCell::new(|| reduce(topology));
     let renderer = OccopusRenderer::default();
     let mut definitions: Vec<Definition> = Vec::new();
     let mut known: BTreeMap<(u32, Vec<String>), u32> = BTreeMap::new();
     let mut nodes: Vec<Node> = topology.nodes().to_vec();
+    let mut is_same = true;
     // Most nodes name their place without templates: then all of a definition agree.
     let mut constant: BTreeMap<u32, u32> = BTreeMap::new();
     for (position, node) in nodes.iter_mut().enumerate() {
@@ -62,6 +65,8 @@ pub fn place(topology: &Topology, mut name_of: impl FnMut(&str, &Value) -> Strin
                 name_of(&implementation.provider, &rendered)
             })
             .collect();
+        let mut named = original.implementations.iter().zip(&names);
+        is_same &= named.all(|(one, name)| one.provider == *name);
         let before = node.definition;
         node.definition = *known.entry((before, names.clone())).or_insert_with(|| {
             let mut definition = original.clone();
@@ -74,6 +79,9 @@ pub fn place(topology: &Topology, mut name_of: impl FnMut(&str, &Value) -> Strin
         if is_constant {
             constant.insert(before, node.definition);
         }
+    }
+    if is_same {
+        return topology.clone();
     }
     let parts = TopologyParts {
         name: topology.name().to_owned(),
