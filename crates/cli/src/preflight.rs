@@ -10,9 +10,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use zenekar_base::{CloudKey, ErrorClass, InfrastructureId, ProviderError};
 use zenekar_diagnostics::codes::{Code, preflight as codes};
-use zenekar_diagnostics::{
-    Diagnostic, Label, Severity, SourceMap, Span, render_human, render_json,
-};
+use zenekar_diagnostics::{Diagnostic, Label, SourceMap, Span, render_human, render_json};
 use zenekar_engine::{Action, Engine, Plan};
 use zenekar_model::{NodeIndex, Topology};
 use zenekar_occopus::{LoadOptions, Sections, load};
@@ -310,7 +308,6 @@ impl Findings {
                 } else {
                     Diagnostic::error(code_of(problem.kind), message)
                 };
-                debug_assert!(finding.severity <= Severity::Warning);
                 let place = problem
                     .nodes
                     .first()

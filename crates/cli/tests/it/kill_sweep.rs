@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::sandbox::{Run, Sandbox, run};
@@ -81,8 +82,7 @@ fn run_jumping(sandbox: &Sandbox, arguments: &[&str]) -> Run {
 }
 
 /// Runs a command that dies at a boundary; false if it ended before.
-fn dies_at(sandbox: &Sandbox, arguments: &[&str], boundary: u64) -> bool {
-    let mut command = sandbox.command(&[arguments, &JUMP].concat());
+pub(crate) fn has_died(mut command: Command, boundary: u64) -> bool {
     command.env("ZENEKAR_TEST_CRASH_AT", boundary.to_string());
     let told = run(command);
     match told.code {
@@ -90,6 +90,10 @@ fn dies_at(sandbox: &Sandbox, arguments: &[&str], boundary: u64) -> bool {
         Some(0) => false,
         Some(code) => panic!("exit code {code} at boundary {boundary}:\n{}", told.stderr),
     }
+}
+
+fn dies_at(sandbox: &Sandbox, arguments: &[&str], boundary: u64) -> bool {
+    has_died(sandbox.command(&[arguments, &JUMP].concat()), boundary)
 }
 
 /// Compares what the cloud has with what is wanted.

@@ -9,9 +9,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::kill_sweep::is_full;
+use crate::kill_sweep::{has_died, is_full};
 use crate::local::Machine;
-use crate::sandbox::run;
 use crate::traces::Traces;
 
 /// Every so many boundaries are tried on the quick budget.
@@ -112,10 +111,10 @@ fn strike(command: u32, victims: Victims, traces: &Traces) {
 }
 
 /// Draws numbers, the same ones in each run.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn draw(&mut self, bound: u64) -> u64 {
+    pub(crate) fn draw(&mut self, bound: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -209,16 +208,8 @@ fn random_kills_leave_nothing_of_an_ordinary_user() {
     }
 }
 
-/// Runs a command that dies at a boundary; false if it ended before.
 fn dies_at(machine: &Machine, arguments: &[&str], boundary: u64) -> bool {
-    let mut command = machine.command(arguments);
-    command.env("ZENEKAR_TEST_CRASH_AT", boundary.to_string());
-    let told = run(command);
-    match told.code {
-        None => true,
-        Some(0) => false,
-        Some(code) => panic!("exit code {code} at boundary {boundary}:\n{}", told.stderr),
-    }
+    has_died(machine.command(arguments), boundary)
 }
 
 /// Lets all commands die at one boundary after the other.

@@ -10,7 +10,8 @@ use super::{
     Cloud, DockerCloud, Ec2Cloud, OpenStackCloud, UP, command, describe, down, run_at, unique,
     verify,
 };
-use crate::sandbox::{Sandbox, run};
+use crate::local_kills::Dice;
+use crate::sandbox::Sandbox;
 
 /// More boundaries than any of the commands has.
 const BOUNDARIES_MAX: u64 = 400;
@@ -45,29 +46,9 @@ impl Budget {
 /// A command, and what is there after it.
 type Stage<'a> = (Vec<&'a str>, &'a [(&'a str, usize)]);
 
-/// Draws numbers, the same ones in each run.
-struct Dice(u64);
-
-impl Dice {
-    fn draw(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
-
 /// Runs a command that dies at a boundary; false if it ended before.
 fn dies_at(sandbox: &Sandbox, cloud: &dyn Cloud, arguments: &[&str], boundary: u64) -> bool {
-    let mut command = command(sandbox, cloud, arguments);
-    command.env("ZENEKAR_TEST_CRASH_AT", boundary.to_string());
-    let told = run(command);
-    match told.code {
-        None => true,
-        Some(0) => false,
-        Some(code) => panic!("exit code {code} at boundary {boundary}:\n{}", told.stderr),
-    }
+    crate::kill_sweep::has_died(command(sandbox, cloud, arguments), boundary)
 }
 
 /// Lets `up` die at one boundary after the other, and then `down` at the same
