@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use zenekar_base::{CloudKey, Map, Value, kind_of_provider};
+use zenekar_diagnostics::did_you_mean;
 use zenekar_model::Topology;
 use zenekar_occopus::{NotCarried, place, retarget};
 
 use crate::errors::Failure;
+use crate::exit::Exit;
 use crate::place::Place;
 use crate::providers::{AVAILABLE, check_name};
 
@@ -65,8 +67,17 @@ pub(crate) fn target(place: &Place, text: &str) -> Result<Target, Failure> {
             defaults,
         });
     }
-    check_name(text)?;
-    Err(Failure::usage(format!("there is no cloud `{text}`")))
+    let failure = Failure::new(
+        Exit::Provider,
+        format!("there is no provider and no named cloud `{text}`"),
+    );
+    Err(match did_you_mean(text, AVAILABLE.iter().copied()) {
+        Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
+        None => failure.hint(format!(
+            "providers: `{}`; `zenekar cloud list` shows the clouds that have names",
+            AVAILABLE.join("`, `")
+        )),
+    })
 }
 
 /// Returns the kind that another name stands for.
