@@ -41,6 +41,12 @@ fn label(entry: &Value, name: &str) -> String {
     found.next().unwrap_or_default().to_owned()
 }
 
+/// Says whether a container is an instance. Others only lend their volume for a
+/// while; one that a kill left behind goes with its infrastructure.
+fn is_instance(entry: &&Value) -> bool {
+    !label(entry, "io.zenekar.instance").is_empty()
+}
+
 fn is_of(entry: &Value, infrastructure: &str) -> bool {
     label(entry, "io.zenekar.infrastructure")
         .rsplit_once('.')
@@ -69,6 +75,7 @@ impl Cloud for DockerCloud {
         let mut machines: Vec<Machine> = listed
             .iter()
             .filter(|entry| is_of(entry, infrastructure))
+            .filter(is_instance)
             .map(|entry| Machine {
                 name: label(entry, "io.zenekar.name"),
                 instance: label(entry, "io.zenekar.instance"),
@@ -81,11 +88,15 @@ impl Cloud for DockerCloud {
     }
 
     fn others(&self, infrastructure: &str) -> Vec<String> {
+        let mut containers = list(&["ps", "--all", "--no-trunc"]);
+        containers.retain(|entry| !is_instance(&entry));
         let networks = list(&["network", "ls"]);
         let volumes = list(&["volume", "ls"]);
-        let of_it = |entry: &&Value| is_of(entry, infrastructure);
-        let all = networks.iter().chain(&volumes).filter(of_it);
-        all.map(|entry| entry["Name"].to_string()).collect()
+        let all = containers.iter().chain(&networks).chain(&volumes);
+        all.filter(|entry| is_of(entry, infrastructure))
+            // Containers have several names.
+            .map(|entry| format!("{}{}", entry["Name"], entry["Names"]))
+            .collect()
     }
 
     fn destroy(&self, machine: &Machine) {
