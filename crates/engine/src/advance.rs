@@ -99,7 +99,7 @@ impl Engine {
             let state = self.state.node(*dependee);
             Err(Waiting::Dependency {
                 node: state.name.clone(),
-                serving: state.serving,
+                serving: self.surely_serving(*dependee),
                 required: self.required(*dependee),
             })
         })
@@ -312,6 +312,7 @@ impl Engine {
             breakage,
         });
         self.nodes[node.index()].broken.insert(key);
+        self.end_doubt(node, key);
         self.progress_of(key).broke_at = Some(self.now);
     }
 

@@ -480,6 +480,7 @@ impl Engine {
         let Some(instance) = self.instance(key) else {
             return;
         };
+        let node = instance.node;
         let (doomed, broken, phase) = (
             instance.doom.is_some(),
             instance.breakage.is_some(),
@@ -492,6 +493,7 @@ impl Engine {
             .and_then(|progress| progress.broke_at)
             .is_none_or(|at| asked_at >= at + settle);
         self.progress_of(key).absent_since = None;
+        self.end_doubt(node, key);
         match view.state {
             ResourceState::Running
             | ResourceState::Pending

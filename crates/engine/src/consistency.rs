@@ -61,6 +61,12 @@ impl Engine {
                 self.outdated_of(key) == lists.outdated,
             ),
             (
+                "the list of doubted",
+                lists.doubted.is_subset(&keys(&|instance| {
+                    instance.counts() && instance.breakage.is_none()
+                })),
+            ),
+            (
                 "the list of stale",
                 lists.stale.keys().all(|stale| {
                     self.instance(*stale)

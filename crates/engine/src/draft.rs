@@ -6,7 +6,6 @@ use zenekar_base::{InstanceKey, NodeKey};
 
 use crate::engine::Engine;
 use crate::record::Doom;
-use crate::state::Instance;
 use crate::step::{Action, Cause, Step, When};
 
 /// A node's plan in the making.
@@ -30,7 +29,10 @@ impl Draft {
         when: When,
     ) {
         if when == When::Now {
-            if engine.instance(key).is_some_and(Instance::serves) {
+            if engine
+                .instance(key)
+                .is_some_and(|instance| engine.surely_serves(instance))
+            {
                 self.serving -= 1;
             }
             if action != Action::Restart {

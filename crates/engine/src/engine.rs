@@ -356,6 +356,7 @@ impl Engine {
         }
         if let Some(node) = node {
             self.unmark(node, key);
+            self.end_doubt(node, key);
         }
         for provider in &mut self.providers {
             provider.watched.remove(&key);
@@ -472,9 +473,22 @@ impl Engine {
         }
     }
 
-    /// Says whether enough instances of a node serve for its dependants to start.
+    /// Says whether enough instances of a node serve for its dependants to
+    /// start. Who may be gone is not built on, and what is said of the node's
+    /// addresses waits for the next look.
     pub(crate) fn dependable(&self, key: NodeKey) -> bool {
-        self.state.node(key).serving >= self.required(key)
+        self.nodes[key.index()].doubted.is_empty()
+            && self.state.node(key).serving >= self.required(key)
+    }
+
+    /// Returns how many instances of a node serve, without those that may be gone.
+    pub(crate) fn surely_serving(&self, key: NodeKey) -> u32 {
+        let doubted = self.nodes[key.index()].doubted.iter();
+        let doubted = doubted
+            .filter_map(|key| self.instance(*key))
+            .filter(|instance| instance.serves());
+        let doubted = u32::try_from(doubted.count()).unwrap_or(u32::MAX);
+        self.state.node(key).serving.saturating_sub(doubted)
     }
 
     /// Returns the number of instances that dependants wait for: what the

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use zenekar_base::{
-    ErrorClass, InstanceKey, ProviderError, ResourceId, ResourceState, ResourceView, Timestamp,
+    ErrorClass, InstanceKey, NodeKey, ProviderError, ResourceId, ResourceState, ResourceView,
+    Timestamp,
 };
 
 use crate::backoff;
@@ -14,7 +15,7 @@ use crate::record::{Breakage, Record};
 use crate::settings::{
     CALL_DEADLINE, OBSERVE_CONFIRM_INTERVAL, OBSERVE_STARTING_INTERVAL, OBSERVE_STEADY_INTERVAL,
 };
-use crate::state::{Phase, ProviderIndex};
+use crate::state::{Instance, Phase, ProviderIndex};
 
 impl Engine {
     /// Notes whether an instance is about to change at its provider.
@@ -32,7 +33,8 @@ impl Engine {
         );
         let progress = self.progress.get(&key);
         let accepted = progress.is_some_and(|progress| progress.delete_accepted.is_some());
-        let absent = progress.is_some_and(|progress| progress.absent_since.is_some());
+        let absent = progress.is_some_and(|progress| progress.absent_since.is_some())
+            || self.is_doubted(instance);
         let calling = progress.is_some_and(|progress| progress.call.is_some());
         let watched = if doomed {
             accepted || (unresolved && !calling)
@@ -324,7 +326,40 @@ impl Engine {
             .progress
             .get(&key)
             .is_some_and(|progress| progress.absent_since.is_some());
-        expected && as_known && !was_absent
+        expected && as_known && !was_absent && !self.is_doubted(instance)
+    }
+
+    /// Says whether the last look at an instance's provider did not show it.
+    pub(crate) fn is_doubted(&self, instance: &Instance) -> bool {
+        self.nodes[instance.node.index()]
+            .doubted
+            .contains(&instance.key)
+    }
+
+    /// Says whether an instance does its work now, as far as anybody can tell:
+    /// one that the last look did not show may be gone.
+    pub(crate) fn surely_serves(&self, instance: &Instance) -> bool {
+        instance.serves() && !self.is_doubted(instance)
+    }
+
+    /// Notes that a look did not show an instance: until another look tells,
+    /// nobody may build on it, nor say that what is wanted is there.
+    fn doubt(&mut self, key: InstanceKey) {
+        let alive = self
+            .instance(key)
+            .filter(|instance| instance.doom.is_none() && instance.breakage.is_none());
+        if let Some(node) = alive.map(|instance| instance.node)
+            && self.nodes[node.index()].doubted.insert(key)
+        {
+            self.nodes_changed(node);
+        }
+    }
+
+    /// Ends the doubt about an instance: it was seen, is lost, or is to go.
+    pub(crate) fn end_doubt(&mut self, node: NodeKey, key: InstanceKey) {
+        if self.nodes[node.index()].doubted.remove(&key) {
+            self.nodes_changed(node);
+        }
     }
 
     /// Takes note of a resource with our tag that nothing wants.
@@ -364,6 +399,10 @@ impl Engine {
         }
         let created_at = instance.created_at.unwrap_or(Timestamp::ZERO);
         if asked_at < created_at + settle {
+            // Perhaps a lag, and perhaps not. A look from before tells nothing.
+            if asked_at >= created_at {
+                self.doubt(key);
+            }
             return;
         }
         if doomed {
@@ -376,7 +415,10 @@ impl Engine {
         }
         let progress = self.progress_of(key);
         match progress.absent_since {
-            None => progress.absent_since = Some(now),
+            None => {
+                progress.absent_since = Some(now);
+                self.doubt(key);
+            }
             Some(since) if asked_at > since => self.break_down(key, Breakage::Lost),
             Some(_) => {}
         }

@@ -226,7 +226,7 @@ impl Engine {
         let mut draft = Draft {
             node: key,
             wanted,
-            serving: node.serving,
+            serving: self.surely_serving(key),
             leaving: BTreeSet::new(),
             steps: Vec::new(),
         };
@@ -284,7 +284,7 @@ impl Engine {
             .collect();
         candidates.sort_by_key(|instance| {
             (
-                instance.serves(),
+                self.surely_serves(instance),
                 !due(&instance.key),
                 std::cmp::Reverse(instance.key),
             )
@@ -415,7 +415,7 @@ impl Engine {
             let state = self.state.node(**dependee);
             state.index.is_some()
                 && (!self.nodes[dependee.index()].outdated.is_empty()
-                    || state.serving < self.required(**dependee))
+                    || !self.dependable(**dependee))
         });
         updating.map(|dependee| self.state.node(*dependee).name.clone())
     }
@@ -519,6 +519,7 @@ impl Engine {
             reason,
         });
         self.unmark(node, key);
+        self.end_doubt(node, key);
         let progress = self.progress_of(key);
         progress.failures = 0;
         progress.not_before = Timestamp::ZERO;
@@ -548,6 +549,7 @@ impl Engine {
         let settled = node.serving == self.state.wanted(key)
             && node.instances.len() == node.serving as usize
             && node.broken == 0
+            && self.nodes[key.index()].doubted.is_empty()
             && self.nodes[key.index()].deferred.is_empty();
         if settled {
             self.unsettled.remove(&key);

@@ -113,6 +113,9 @@ pub(crate) struct NodeProgress {
     pub(crate) readers: BTreeSet<NodeKey>,
     /// Its instances that count and do not serve.
     pub(crate) idle: BTreeSet<InstanceKey>,
+    /// Its instances that the last look at their provider did not show, and of
+    /// which it is not known yet whether they are lost.
+    pub(crate) doubted: BTreeSet<InstanceKey>,
     /// Whether its dependants could start when it was last looked at.
     pub(crate) dependable: bool,
     /// Whether it was said that it is told addresses that it cannot reach.

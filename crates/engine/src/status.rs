@@ -216,7 +216,7 @@ impl Engine {
             .iter()
             .filter_map(|key| self.instance(*key))
             .any(|instance| {
-                !instance.serves()
+                !self.surely_serves(instance)
                     && match self.waiting(instance) {
                         Some(
                             Waiting::Blocked { .. }
@@ -226,7 +226,10 @@ impl Engine {
                             | Waiting::Recovery { .. },
                         ) => false,
                         Some(
-                            Waiting::Certainty | Waiting::Disappearance | Waiting::Boot { .. },
+                            Waiting::Certainty
+                            | Waiting::Absence
+                            | Waiting::Disappearance
+                            | Waiting::Boot { .. },
                         ) => instance
                             .provider
                             .is_none_or(|provider| !self.is_blind(provider)),
@@ -282,7 +285,7 @@ impl Engine {
                 })
             }
             Phase::Restarting => Some(self.waiting_in_line(instance)),
-            Phase::Ready => None,
+            Phase::Ready => self.is_doubted(instance).then_some(Waiting::Absence),
         }
     }
 
@@ -377,7 +380,7 @@ impl Engine {
             name: node.name.clone(),
             wanted: self.state.wanted(key),
             range,
-            serving: node.serving,
+            serving: self.surely_serving(key),
             instances: node
                 .instances
                 .iter()

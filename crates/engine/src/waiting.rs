@@ -102,6 +102,8 @@ pub enum Waiting {
     Unfinished,
     /// Nobody knows yet whether it exists.
     Certainty,
+    /// The last look did not show it; the next one tells whether it is lost.
+    Absence,
     /// The provider has accepted its deletion.
     Disappearance,
     /// Instances of the infrastructure are there, or may be.
@@ -186,6 +188,9 @@ impl fmt::Display for Waiting {
             Self::Unfinished => formatter.write_str("has to get further first"),
             Self::Certainty => {
                 formatter.write_str("waits until the provider shows for certain whether it exists")
+            }
+            Self::Absence => {
+                formatter.write_str("the provider did not show it; it is looked for once more")
             }
             Self::Disappearance => formatter.write_str("the provider is deleting it"),
             Self::Occupied { provider } => {

@@ -3,6 +3,7 @@
 mod adoption;
 mod behaviour;
 mod build;
+mod doubt;
 mod hybrid;
 mod lives;
 mod regressions;
