@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing in this crate knows YAML, HTTP, an async
 //! runtime, a clock or a source of randomness.
 
+pub mod account;
 pub mod cloud;
 pub mod fingerprint;
 pub mod id;
@@ -13,6 +14,7 @@ pub mod resource;
 pub mod time;
 pub mod value;
 
+pub use account::Account;
 pub use cloud::{CloudKey, CloudKeyError, kind_of_provider};
 pub use fingerprint::{Fingerprint, FingerprintBuilder};
 pub use id::{

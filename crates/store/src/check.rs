@@ -2,13 +2,14 @@
 
 use zenekar_base::InfrastructureId;
 
+use crate::account::ACCOUNTS;
 use crate::error::StoreError;
 use crate::inbox;
 use crate::infrastructure::Record;
 use crate::journal::{Damage, Gap, damage_text};
 use crate::lease;
 use crate::limits::PROBLEMS_LISTED_MAX;
-use crate::origin;
+use crate::origin::ORIGINS;
 use crate::session::{Session, count};
 use crate::snapshot;
 use crate::store::Store;
@@ -196,10 +197,15 @@ fn check_record(session: Session<'_>, record: &Record) -> Result<InfrastructureR
         }
     }
     report.problems.extend(lease::problem(session, record)?);
-    let origin = origin::damage(session, record)?;
+    let origin = ORIGINS.damage(session, record)?;
+    let accounts = ACCOUNTS.damage(session, record)?;
+    let texts = [
+        origin.map(|damage| ORIGINS.text(damage)),
+        accounts.map(|damage| ACCOUNTS.text(damage)),
+    ];
     report
         .problems
-        .extend(origin.map(|damage| damage.text().to_owned()));
+        .extend(texts.into_iter().flatten().map(str::to_owned));
     report.problems.truncate(PROBLEMS_LISTED_MAX);
     Ok(report)
 }

@@ -5,12 +5,13 @@ use std::io::Write;
 use serde::{Deserialize, Serialize};
 use zenekar_base::{InfrastructureId, Origin};
 
+use crate::account::{self, Accounts};
 use crate::checksum::{Summer, push_hex};
 use crate::error::StoreError;
 use crate::inbox;
 use crate::infrastructure::Record;
 use crate::journal::damage_text;
-use crate::origin;
+use crate::origin::ORIGINS;
 use crate::session::{Session, count};
 use crate::snapshot::{self, Found};
 use crate::store::Store;
@@ -19,7 +20,9 @@ use crate::survey::{Visit, gap_text, survey};
 /// The name that every export starts with.
 pub(crate) const FORMAT: &str = "zenekar-state";
 /// The version of the format; a change that old readers misread makes a new one.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 3;
+/// The version of the format without accounts: still read, and written where there is none.
+pub(crate) const FORMAT_VERSION_WITHOUT_ACCOUNTS: u32 = 2;
 /// The version of the format without origins: still read, and written where there is none.
 pub(crate) const FORMAT_VERSION_WITHOUT_ORIGINS: u32 = 1;
 
@@ -94,6 +97,8 @@ pub(crate) enum Line {
         base_checksum: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<Origin>,
+        #[serde(default, skip_serializing_if = "Accounts::is_empty")]
+        accounts: Accounts,
     },
     /// An entry of the journal.
     Entry {
@@ -200,17 +205,17 @@ pub(crate) fn export_record(
         sum: line_sum(),
     };
     let mut exported = Exported::default();
-    let origin = match origin::read(session, record) {
-        Ok(origin) => origin,
-        Err(StoreError::Corrupt { what, .. }) => {
-            exported.problems.push(format!(
-                "{what}: what it has at clouds that others use too is no longer recognised"
-            ));
-            None
-        }
-        Err(error) => return Err(error),
-    };
-    writer.write(&header(record, origin))?;
+    let origin = or_default(
+        ORIGINS.read(session, record),
+        "what it has at clouds that others use too is no longer recognised",
+        &mut exported,
+    )?;
+    let accounts = or_default(
+        account::read(session, record),
+        "which accounts it has things in is no longer known",
+        &mut exported,
+    )?;
+    writer.write(&header(record, origin, accounts))?;
     let snapshots = snapshot::all(session, record)?;
     let last_sequence = write_entries(session, record, &snapshots, &mut writer, &mut exported)?;
     for found in snapshots {
@@ -248,13 +253,34 @@ pub(crate) fn export_record(
     Ok(exported)
 }
 
-fn header(record: &Record, origin: Option<Origin>) -> Line {
+/// Goes on without what is damaged, and lists that as a problem.
+fn or_default<T: Default>(
+    found: Result<T, StoreError>,
+    consequence: &str,
+    exported: &mut Exported,
+) -> Result<T, StoreError> {
+    match found {
+        Err(StoreError::Corrupt { what, .. }) => {
+            exported.problems.push(format!("{what}: {consequence}"));
+            Ok(T::default())
+        }
+        other => other,
+    }
+}
+
+/// Returns the oldest version that has what is to be written.
+pub(crate) fn version_of(origin: Option<&Origin>, accounts: &Accounts) -> u32 {
+    match origin {
+        _ if !accounts.is_empty() => FORMAT_VERSION,
+        Some(_) => FORMAT_VERSION_WITHOUT_ACCOUNTS,
+        None => FORMAT_VERSION_WITHOUT_ORIGINS,
+    }
+}
+
+fn header(record: &Record, origin: Option<Origin>, accounts: Accounts) -> Line {
     Line::Header {
         format: FORMAT.to_owned(),
-        version: match origin {
-            Some(_) => FORMAT_VERSION,
-            None => FORMAT_VERSION_WITHOUT_ORIGINS,
-        },
+        version: version_of(origin.as_ref(), &accounts),
         infrastructure: record.id(),
         name: record.name.clone(),
         created_at_ms: record.created_at_ms,
@@ -262,6 +288,7 @@ fn header(record: &Record, origin: Option<Origin>) -> Line {
         first_sequence: count(record.first_sequence),
         base_checksum: record.base.to_string(),
         origin,
+        accounts,
     }
 }
 

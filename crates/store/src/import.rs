@@ -4,10 +4,11 @@ use std::io::{BufRead, Read};
 
 use zenekar_base::{InfrastructureId, RequestId, Timestamp};
 
+use crate::account;
 use crate::checksum::{Checksum, Summer};
 use crate::error::StoreError;
 use crate::export::{
-    Bytes, FORMAT, FORMAT_VERSION, FORMAT_VERSION_WITHOUT_ORIGINS, Line, line_sum,
+    Bytes, FORMAT, FORMAT_VERSION, FORMAT_VERSION_WITHOUT_ORIGINS, Line, line_sum, version_of,
 };
 use crate::inbox::{self, RequestRow};
 use crate::infrastructure::{self, Record, check_text, genesis};
@@ -130,19 +131,18 @@ fn begin<'a>(session: Session<'a>, reader: &mut LineReader<'_>) -> Result<Import
         first_sequence,
         base_checksum,
         origin,
+        accounts,
     } = line
     else {
         return Err(reader.malformed("an export starts with its header"));
     };
-    let is_known = match version {
-        FORMAT_VERSION => origin.is_some(),
-        FORMAT_VERSION_WITHOUT_ORIGINS => origin.is_none(),
-        _ => false,
-    };
-    if format != FORMAT || !is_known {
+    if format != FORMAT || version != version_of(origin.as_ref(), &accounts) {
         return Err(reader.malformed(format!(
-            "it has format `{format}` {version}, but this version reads `{FORMAT}` {FORMAT_VERSION_WITHOUT_ORIGINS} and {FORMAT_VERSION}"
+            "it has format `{format}` {version}, but this version reads `{FORMAT}` {FORMAT_VERSION_WITHOUT_ORIGINS} to {FORMAT_VERSION}"
         )));
+    }
+    for (provider, one) in &accounts {
+        account::check(provider, one)?;
     }
     check_text("the id of an infrastructure", infrastructure.as_str())?;
     check_text("the name of an infrastructure", &name)?;
@@ -157,7 +157,14 @@ fn begin<'a>(session: Session<'a>, reader: &mut LineReader<'_>) -> Result<Import
         });
     }
     let created_at = Timestamp(created_at_ms);
-    let mut record = infrastructure::insert(session, &infrastructure, &name, created_at, origin)?;
+    let mut record = infrastructure::insert(
+        session,
+        &infrastructure,
+        &name,
+        created_at,
+        origin,
+        &accounts,
+    )?;
     record.removed_at_ms = removed_at_ms;
     record.first_sequence = number(first_sequence);
     record.last_sequence = record.first_sequence - 1;

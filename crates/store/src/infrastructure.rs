@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 use zenekar_base::{InfrastructureId, Origin, Timestamp};
 
+use crate::account::{self, Accounts};
 use crate::checksum::{Checksum, Summer};
 use crate::error::StoreError;
 use crate::lease;
@@ -278,13 +279,14 @@ impl Meta {
     }
 }
 
-/// Adds a new infrastructure, its free lease and its origin included.
+/// Adds a new infrastructure, its free lease, its origin and its accounts included.
 pub(crate) fn insert(
     session: Session<'_>,
     id: &InfrastructureId,
     name: &str,
     created_at: Timestamp,
     origin: Option<Origin>,
+    accounts: &Accounts,
 ) -> Result<Record, StoreError> {
     let mut meta = Meta::read(session)?
         .ok_or_else(|| session.corrupt("the count of the infrastructures has changed"))?;
@@ -292,6 +294,7 @@ pub(crate) fn insert(
     record.write(session)?;
     lease::insert_free(session, record.number)?;
     origin::write(session, record.number, origin)?;
+    account::write(session, record.number, accounts)?;
     meta.infrastructure_count += 1;
     meta.next_number += 1;
     meta.write(session)?;
@@ -322,7 +325,7 @@ impl Store {
         check_text("the name of an infrastructure", name)?;
         self.write_with("create an infrastructure", |session| {
             if Record::find(session, id)?.is_none() {
-                insert(session, id, name, now, None)?;
+                insert(session, id, name, now, None, &Accounts::new())?;
             }
             Ok(())
         })
@@ -383,7 +386,8 @@ impl Store {
     }
 }
 
-const PURGE: [&str; 8] = [
+const PURGE: [&str; 9] = [
+    "DELETE FROM accounts WHERE infrastructure = ?1",
     "DELETE FROM origins WHERE infrastructure = ?1",
     "DELETE FROM journal WHERE infrastructure = ?1",
     "DELETE FROM gaps WHERE infrastructure = ?1",

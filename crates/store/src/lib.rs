@@ -23,6 +23,7 @@
 //! Architecture invariant: this crate knows no engine type, reads no clock and
 //! starts no thread; all calls block.
 
+mod account;
 mod check;
 mod checksum;
 mod directory;
@@ -43,6 +44,7 @@ mod session;
 mod snapshot;
 mod store;
 mod survey;
+mod twice;
 mod wal;
 
 pub use check::{InfrastructureReport, Report};

@@ -10,6 +10,7 @@
 //! 4. A damaged request leaves a place that is marked as lost.
 //! 5. A damaged lease is replaced by a free one that fences all former holders off.
 //! 6. An origin of which one copy is intact is kept; else it is drawn again.
+//!    Likewise a list of accounts, which else begins empty.
 //! 7. The record of an infrastructure is computed again from its entries,
 //!    provided that they confirm its id.
 //!
@@ -18,17 +19,19 @@
 use rusqlite::params;
 use zenekar_base::{InfrastructureId, Timestamp};
 
+use crate::account::{self, ACCOUNTS};
 use crate::check::examine;
 use crate::error::StoreError;
 use crate::inbox::{self, RequestRow};
 use crate::infrastructure::{Meta, Record, genesis};
 use crate::journal::{Position, chain_at, walk};
 use crate::lease::{self, HolderInfo};
-use crate::origin::{self, Damage};
+use crate::origin::{self, ORIGINS};
 use crate::session::{Session, count, number};
 use crate::snapshot;
 use crate::store::Store;
 use crate::survey::{gap_text, survey};
+use crate::twice::Damage;
 
 /// Something that a repair took out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +82,7 @@ impl Store {
                 let losses_before = repair.losses.len();
                 repair.lease(&record)?;
                 repair.origin(&record)?;
+                repair.accounts(&record)?;
                 repair.snapshots(&record)?;
                 let mut record = record;
                 repair.entries(&mut record)?;
@@ -251,7 +255,22 @@ impl Repair<'_> {
                 "it has a new one, so that what it has at clouds that others use too is no longer recognised"
             }
         };
-        let what = format!("{}: {consequence}", damage.text());
+        let what = format!("{}: {consequence}", ORIGINS.text(damage));
+        self.lose(record, what, 0, damage == Damage::Full);
+        Ok(())
+    }
+
+    fn accounts(&mut self, record: &Record) -> Result<(), StoreError> {
+        let Some(damage) = account::repair(self.session, record)? else {
+            return Ok(());
+        };
+        let consequence = match damage {
+            Damage::Half => "the other copy is kept",
+            Damage::Full => {
+                "the accounts in which something of it is seen next are taken for its own; use the right credentials"
+            }
+        };
+        let what = format!("{}: {consequence}", ACCOUNTS.text(damage));
         self.lose(record, what, 0, damage == Damage::Full);
         Ok(())
     }

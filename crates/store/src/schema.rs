@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::account::{self, ACCOUNTS};
 use crate::error::StoreError;
 use crate::infrastructure::Meta;
-use crate::origin::{self, FORMAT_WITH_ORIGINS};
+use crate::origin::{self, ORIGINS};
 use crate::session::Session;
 
 /// Marks a file as ours in its header: "ZNKR".
@@ -12,10 +13,10 @@ pub(crate) const APPLICATION_ID: i64 = 0x5a4e_4b52;
 
 /// What brings a database from format `n` to `n + 1`, oldest first. A
 /// published step is never changed: a new format is a new step.
-const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
+const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
 
 /// The newest format: the number of steps.
-pub(crate) const SCHEMA_VERSION: i64 = 2;
+pub(crate) const SCHEMA_VERSION: i64 = 3;
 
 /// The oldest format that is read without being brought to the newest.
 pub(crate) const READABLE_VERSION_MIN: i64 = 1;
@@ -116,6 +117,17 @@ CREATE TABLE origins (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Each infrastructure has a list of the accounts that it has things in.
+const VERSION_3: &str = "
+CREATE TABLE accounts (
+    infrastructure INTEGER NOT NULL REFERENCES infrastructures (number),
+    copy INTEGER NOT NULL,
+    accounts TEXT NOT NULL,
+    checksum BLOB NOT NULL,
+    PRIMARY KEY (infrastructure, copy)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Reads the format of the database; zero for a new, empty one.
 pub(crate) fn version(session: Session<'_>) -> Result<i64, StoreError> {
     let pragma = |name: &str| {
@@ -172,8 +184,13 @@ pub(crate) fn migrate(session: Session<'_>, found: i64) -> Result<(), StoreError
             next_number: 1,
         }
         .write(session)?;
-    } else if found < FORMAT_WITH_ORIGINS {
+    }
+    // A new store has no infrastructures that anything could be missing of.
+    if found < ORIGINS.format_since {
         origin::fill(session)?;
+    }
+    if found < ACCOUNTS.format_since {
+        account::fill(session)?;
     }
     set_version(session.connection).map_err(|source| session.failed(source))
 }

@@ -316,7 +316,7 @@ fn files_of_others_and_of_the_future_are_left_alone() {
     assert_eq!(
         error.to_string(),
         format!(
-            "`{}` has state format 7, but this version reads formats up to 2",
+            "`{}` has state format 7, but this version reads formats up to 3",
             path.display()
         )
     );

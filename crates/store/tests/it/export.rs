@@ -149,14 +149,14 @@ fn lines_describe_themselves() {
         .collect();
     assert_eq!(kinds, ["header", "entry", "end"]);
     assert!(text.starts_with(r#"{"line":"header","format":"zenekar-state","version":2,"infrastructure":"demo","name":"Demo""#), "{text}");
-    let future = text.replacen("\"version\":2", "\"version\":3", 1);
+    let future = text.replacen("\"version\":2", "\"version\":4", 1);
     let target = scratch();
     let error = open(target.path())
         .import(&mut future.as_bytes())
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot import: line 1: it has format `zenekar-state` 3, but this version reads `zenekar-state` 1 and 2"
+        "cannot import: line 1: it has format `zenekar-state` 4, but this version reads `zenekar-state` 1 to 3"
     );
 }
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use zenekar_base::{RequestId, Timestamp};
+use zenekar_base::{Account, RequestId, Timestamp};
 use zenekar_store::{Applied, Entry, ExportMode, HolderInfo, Store, StoreOptions};
 
 use crate::support::{TTL, id, open, scratch};
@@ -17,7 +17,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// What is in the fixtures of format 1.
+/// What is in the fixtures of all formats.
 fn fill(directory: &Path) -> Store {
     let mut store = open(directory);
     store
@@ -126,22 +126,62 @@ fn text(name: &str) -> String {
     fs::read_to_string(fixture(name)).unwrap()
 }
 
+/// What is in the fixtures since format 3 besides.
+fn account() -> Account {
+    Account {
+        pin: "4a1f0c6d1f9e4e7e9b630e0a3a9a4d11".to_owned(),
+        name: "demo".to_owned(),
+    }
+}
+
+const PROVIDER: &str = "nova@RegionOne,https://cloud.example.org:5000/v3";
+
 /// Writes the fixtures of the current format; run by hand when there is a new one.
 #[test]
 fn fixtures_can_be_written() {
     let directory = scratch();
-    let store = fill(directory.path());
+    let mut store = fill(directory.path());
+    assert_eq!(
+        without_origin(&export(&store)),
+        without_origin(&text("format-2.jsonl")),
+        "exports are the same bytes everywhere, without accounts those of format 2"
+    );
+    store
+        .bind_account(&id("wordpress-7f3a"), PROVIDER, &account())
+        .unwrap();
     let lines = export(&store);
     if std::env::var_os("ZENEKAR_WRITE_FIXTURES").is_some() {
         drop(store);
-        fs::copy(directory.path().join("state.db"), fixture("format-2.db")).unwrap();
-        fs::write(fixture("format-2.jsonl"), &lines).unwrap();
+        fs::copy(directory.path().join("state.db"), fixture("format-3.db")).unwrap();
+        fs::write(fixture("format-3.jsonl"), &lines).unwrap();
     }
     assert_eq!(
         without_origin(&lines),
-        without_origin(&text("format-2.jsonl")),
+        without_origin(&text("format-3.jsonl")),
         "exports are the same bytes everywhere"
     );
+}
+
+#[test]
+fn a_store_of_format_3_loads() {
+    let directory = scratch();
+    fs::copy(fixture("format-3.db"), directory.path().join("state.db")).unwrap();
+    let reader = Store::open(directory.path(), StoreOptions::read_only()).unwrap();
+    assert_eq!(export(&reader), text("format-3.jsonl"));
+    drop(reader);
+    let store = open(directory.path());
+    assert!(store.check().unwrap().is_intact());
+    let known = store.account(&id("wordpress-7f3a"), PROVIDER).unwrap();
+    assert_eq!(known, Some(account()));
+}
+
+#[test]
+fn an_export_of_format_3_imports() {
+    let lines = text("format-3.jsonl");
+    let directory = scratch();
+    let mut store = open(directory.path());
+    store.import(&mut lines.as_bytes()).unwrap();
+    assert_eq!(export(&store), lines, "the accounts are kept");
 }
 
 #[test]
@@ -151,9 +191,13 @@ fn a_store_of_format_2_loads() {
     let reader = Store::open(directory.path(), StoreOptions::read_only()).unwrap();
     assert_eq!(export(&reader), text("format-2.jsonl"));
     let origin = reader.origin(&id("wordpress-7f3a")).unwrap().unwrap();
+    let known = reader.account(&id("wordpress-7f3a"), PROVIDER).unwrap();
+    assert_eq!(known, None);
     drop(reader);
-    let store = open(directory.path());
+    let mut store = open(directory.path());
     assert!(store.check().unwrap().is_intact());
+    let bound = store.bind_account(&id("wordpress-7f3a"), PROVIDER, &account());
+    assert_eq!(bound.unwrap(), account(), "it has room for accounts now");
     assert_eq!(store.origin(&id("wordpress-7f3a")).unwrap(), Some(origin));
 }
 

@@ -6,6 +6,7 @@
     reason = "a skipped case says that it was skipped"
 )]
 
+mod account;
 mod child;
 mod crash;
 mod damage;
