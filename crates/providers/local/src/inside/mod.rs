@@ -3,6 +3,7 @@
 pub(crate) mod confine;
 pub(crate) mod enter;
 pub(crate) mod init;
+mod mounts;
 pub(crate) mod root;
 pub(crate) mod service;
 pub(crate) mod trial;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::pivot_root;
 
+use super::mounts::{mounts_below, nested_disks};
 use crate::layout::InstancePaths;
 use crate::{Isolation, LocalError, skeleton};
 
@@ -34,11 +35,6 @@ const LOOKED_AT: &[&str] = &["snap"];
 
 /// Devices that an instance shares with the machine: none of them holds anything.
 const DEVICES: &[&str] = &["full", "null", "random", "tty", "urandom", "zero"];
-
-/// File systems that hold files of the machine, so that an instance gets a view of them.
-const DISK_FILE_SYSTEMS: &[&str] = &[
-    "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "reiserfs", "xfs", "zfs",
-];
 
 /// Parts of `/proc` that belong to the machine, not to the instance: its root
 /// could change them, since the kernel asks for root there, not for a right.
@@ -65,6 +61,9 @@ const COVERED: &[&str] = &[
 
 /// Parts of one directory that are shown one by one: `/var/lib` has about a hundred.
 const PARTS_MAX: usize = 512;
+
+/// The largest file that an instance gets its own copy of where its directory is shown in parts.
+const COPY_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Mounted directories below the top that an instance gets a view of.
 const NESTED_MAX: usize = 64;
@@ -186,7 +185,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Shows a directory part by part, without what is mounted in it.
+    /// Shows a directory part by part, without what is mounted in it. What is
+    /// written beside the parts is kept with the instance's other files.
     fn view_in_parts(
         &self,
         source: &Path,
@@ -194,25 +194,31 @@ impl Builder<'_> {
         name: &str,
         mounts: &[PathBuf],
     ) -> Result<(), LocalError> {
+        let own = self.files.join(name);
+        make_directory(&own, 0o755)?;
+        bind(&own, place, MsFlags::MS_NODEV)?;
         let entries = fs::read_dir(source).map_err(LocalError::file("read", source))?;
         for entry in entries.flatten().take(PARTS_MAX) {
             let (child, inside) = (entry.path(), place.join(entry.file_name()));
             let Ok(kind) = entry.file_type() else {
                 continue;
             };
-            if kind.is_symlink() {
-                let aim = fs::read_link(&child).map_err(LocalError::file("read", &child))?;
-                let _ = symlink(&aim, &inside);
+            let part = format!("{name}/{}", entry.file_name().to_string_lossy());
+            let is_there = fs::symlink_metadata(&inside);
+            if !kind.is_dir() {
+                if is_there.is_err() {
+                    self.copy_part(&child, &inside, &part);
+                }
                 continue;
             }
-            if !kind.is_dir() {
+            // The instance may have put something else there in an earlier life.
+            if is_there.is_ok_and(|there| !there.is_dir()) {
                 continue;
             }
             make_directory(&inside, 0o755)?;
             if mounts.contains(&child) {
                 continue;
             }
-            let part = format!("{name}/{}", entry.file_name().to_string_lossy());
             if mounts.iter().any(|mount| mount.starts_with(&child)) {
                 // Each step is one directory deeper, and paths have an end.
                 self.view_in_parts(&child, &inside, &part, mounts)?;
@@ -221,6 +227,25 @@ impl Builder<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Gives the instance its own copy of a file or a symbolic link; what cannot
+    /// be copied is missing inside, and that is seen there.
+    fn copy_part(&self, source: &Path, place: &Path, name: &str) {
+        let layer = self.skeleton.map(|skeleton| skeleton.join(name));
+        // Files that only the machine's root can read have a stand-in there.
+        let source = layer
+            .as_deref()
+            .filter(|layer| layer.is_file())
+            .unwrap_or(source);
+        let Ok(metadata) = fs::symlink_metadata(source) else {
+            return;
+        };
+        if metadata.is_symlink() {
+            let _ = fs::read_link(source).and_then(|aim| symlink(aim, place));
+        } else if metadata.is_file() && metadata.len() <= COPY_BYTES_MAX {
+            let _ = fs::copy(source, place);
+        }
     }
 
     fn overlay(&self, source: &Path, place: &Path, name: &str) -> Result<(), LocalError> {
@@ -507,22 +532,6 @@ pub(super) fn escaped(path: &Path) -> String {
     text
 }
 
-/// Returns the mounted disks below the directories at the top, in the order of `mountinfo`.
-fn nested_disks(mounts: &str) -> Vec<PathBuf> {
-    mounts
-        .lines()
-        .filter_map(|line| {
-            let (left, right) = line.split_once(" - ")?;
-            let kind = right.split(' ').next()?;
-            let path = unescaped(left.split(' ').nth(4)?);
-            (DISK_FILE_SYSTEMS.contains(&kind) && path != "/" && !path.starts_with("/boot"))
-                .then(|| PathBuf::from(path))
-        })
-        // Those at the top are views of their own already.
-        .filter(|path| path.components().count() > 2 && path.is_dir())
-        .collect()
-}
-
 /// Shows a directory of the machine as it is, to be read only.
 fn bind_read_only(source: &Path, place: &Path) {
     let all = MsFlags::MS_BIND | MsFlags::MS_REC;
@@ -539,53 +548,12 @@ fn bind_read_only(source: &Path, place: &Path) {
     );
 }
 
-/// Returns where something is mounted below a directory.
-fn mounts_below(directory: &Path) -> Vec<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let paths = mounts.lines().filter_map(|line| line.split(' ').nth(4));
-    paths
-        .map(|path| PathBuf::from(unescaped(path)))
-        .filter(|path| path != directory && path.starts_with(directory))
-        .collect()
-}
-
-/// Reads the kernel's way to write blanks in paths: `\040`.
-fn unescaped(text: &str) -> String {
-    let mut result = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('\\') {
-        result.push_str(&rest[..at]);
-        let code = rest.get(at + 1..at + 4);
-        if let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 8).ok()) {
-            result.push(char::from(byte));
-            rest = &rest[at + 4..];
-        } else {
-            result.push('\\');
-            rest = &rest[at + 1..];
-        }
-    }
-    result.push_str(rest);
-    result
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_disks_below_the_top_are_shown() {
-        let mounts = "1 0 8:1 / / rw - ext4 /dev/a rw\n\
-             2 1 8:2 / /usr/local rw,relatime shared:1 - ext4 /dev/b rw\n\
-             3 1 0:5 / /proc rw - proc proc rw\n\
-             4 1 8:3 / /boot/efi rw - vfat /dev/c rw\n\
-             garbage\n";
-        assert_eq!(nested_disks(mounts), [PathBuf::from("/usr/local")]);
-    }
-
-    #[test]
-    fn paths_are_written_and_read_as_the_kernel_does() {
+    fn paths_are_written_as_the_kernel_reads_them() {
         assert_eq!(escaped(Path::new("/a:b,c\\d")), "/a\\:b\\,c\\\\d");
-        assert_eq!(unescaped("/a\\040b"), "/a b");
-        assert_eq!(unescaped("/a\\"), "/a\\");
     }
 }

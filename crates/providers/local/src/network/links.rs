@@ -7,7 +7,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::net::if_::if_nametoindex;
-use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
+use rtnetlink::packet_core::{DefaultNla, Emitable, NLA_F_NESTED};
+use rtnetlink::packet_route::link::{
+    AfSpecInet, AfSpecUnspec, InfoData, InfoVeth, LinkAttribute, LinkMessage,
+};
 use rtnetlink::{
     Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
 };
@@ -16,6 +19,12 @@ use crate::LocalError;
 
 /// The size of packets in the network: that of most networks, so that instances meet no surprise.
 pub(crate) const MTU: u32 = 1500;
+
+/// The settings of a link's IPv4 (`IFLA_INET_CONF`), among the link's attributes.
+const LINK_SETTINGS: u16 = 1;
+
+/// The setting that lets a link's packets be routed on (`IPV4_DEVCONF_FORWARDING`).
+const FORWARDING: u16 = 1;
 
 /// A link's hardware address.
 pub(crate) type Hardware = [u8; 6];
@@ -73,6 +82,25 @@ impl Links {
         self.runtime
             .block_on(self.handle.link().change(message).execute())
             .map_err(failed(format!("bring `{name}` up")))
+    }
+
+    /// Lets no packet be routed that a link brings. A new network namespace
+    /// takes its settings from the machine's own, which routes wherever an
+    /// engine for containers runs: the kernel would refuse what is not for it
+    /// instead of dropping it.
+    pub(crate) fn stop_routing(&self, name: &str) -> Result<(), LocalError> {
+        let setting = DefaultNla::new(FORWARDING, 0_u32.to_ne_bytes().to_vec());
+        let mut settings = vec![0; setting.buffer_len()];
+        setting.emit(&mut settings);
+        let settings = DefaultNla::new(LINK_SETTINGS | NLA_F_NESTED, settings);
+        let message = LinkUnspec::new_with_index(index(name)?)
+            .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet(vec![
+                AfSpecInet::Other(settings),
+            ])]))
+            .build();
+        self.runtime
+            .block_on(self.handle.link().change(message).execute())
+            .map_err(failed(format!("keep `{name}` from routing")))
     }
 
     /// Makes a bridge that is up.
@@ -191,5 +219,38 @@ fn to_io(error: &rtnetlink::Error) -> io::Error {
     match error {
         rtnetlink::Error::NetlinkError(message) => message.to_io(),
         other => io::Error::other(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use nix::sched::{CloneFlags, unshare};
+
+    use super::*;
+
+    #[test]
+    fn a_link_does_not_route_whatever_the_machine_does() {
+        let thread = std::thread::spawn(|| {
+            // Nobody but this thread is in it, and nothing is left of it.
+            if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+                eprintln!("skipped: no network namespace can be made ({error})");
+                return;
+            }
+            let links = Links::open().expect("the kernel answers");
+            links.add_bridge("b0", hardware(1)).expect("root may");
+            let setting = "/proc/sys/net/ipv4/conf/b0/forwarding";
+            if let Err(error) = fs::write(setting, "1") {
+                eprintln!("skipped: no setting can be changed ({error})");
+                return;
+            }
+            for _ in 0..2 {
+                links.stop_routing("b0").expect("root may");
+                assert_eq!(fs::read_to_string(setting).expect("it is there"), "0\n");
+            }
+            assert!(links.stop_routing("b1").is_err());
+        });
+        thread.join().expect("it passes");
     }
 }

@@ -123,6 +123,7 @@ fn set_up(subnet: Subnet) -> Result<(), LocalError> {
     if !links::exists(BRIDGE) {
         links.add_bridge(BRIDGE, hardware(Subnet::GATEWAY))?;
     }
+    links.stop_routing(BRIDGE)?;
     links.add_address(BRIDGE, subnet.gateway(), Subnet::PREFIX)
 }
 
@@ -146,6 +147,7 @@ fn connect_machine(link: &str, subnet: Subnet, machine: &File) -> Result<(), Loc
     namespaces::enter_network(machine)?;
     let connected = Links::open().and_then(|links| {
         links.up(link)?;
+        links.stop_routing(link)?;
         links.add_address(link, subnet.machine(), Subnet::PREFIX)
     });
     namespaces::enter_network(&own)?;
