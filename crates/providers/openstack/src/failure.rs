@@ -131,9 +131,9 @@ fn class_of(status: u16, words: &Words, purpose: Purpose) -> ErrorClass {
         409 if is_passing(&words.kind, &message) => ErrorClass::Retryable,
         // 412: somebody else was faster than a condition of the request.
         409 | 412 => ErrorClass::Conflict,
-        408 => ErrorClass::Retryable,
-        503 if purpose == Purpose::Read => ErrorClass::Retryable,
-        500..=599 => match purpose {
+        // Who says so is often somebody on the way, behind whom it may have happened.
+        300..=399 if purpose == Purpose::Change => ErrorClass::Unknown,
+        408 | 500..=599 => match purpose {
             Purpose::Read => ErrorClass::Retryable,
             Purpose::Change => ErrorClass::Unknown,
         },
@@ -180,7 +180,7 @@ mod tests {
     fn answers_are_classified() {
         use ErrorClass::*;
         use Purpose::{Change, Read};
-        let cases: [(u16, &str, Purpose, ErrorClass); 18] = [
+        let cases: [(u16, &str, Purpose, ErrorClass); 24] = [
             (401, r#"{"error": {"message": "no"}}"#, Read, Auth),
             (
                 403,
@@ -259,6 +259,12 @@ mod tests {
             (500, "", Read, Retryable),
             (503, "", Change, Unknown),
             (503, "", Read, Retryable),
+            (408, "", Change, Unknown),
+            (408, "", Read, Retryable),
+            (301, "", Change, Unknown),
+            (302, "", Change, Unknown),
+            (307, "", Change, Unknown),
+            (302, "", Read, Invalid),
         ];
         for (status, body, purpose, wanted) in cases {
             assert_eq!(

@@ -1,5 +1,7 @@
 //! Ports, floating addresses, security groups: what Neutron has of ours.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::json;
 use zenekar_base::{ErrorClass, InfrastructureId, ProviderError};
@@ -30,6 +32,20 @@ pub(crate) struct Port {
     #[serde(default)]
     pub(crate) status: String,
     pub(crate) created_at: Option<String>,
+    network_id: Option<String>,
+    security_groups: Option<Vec<String>>,
+}
+
+impl Port {
+    /// Says whether the port is in this network and in these groups only, as
+    /// far as Neutron tells.
+    fn is_as_wanted(&self, network: &str, security_groups: &BTreeSet<&str>) -> bool {
+        let groups = self.security_groups.as_ref();
+        self.network_id.as_ref().is_none_or(|its| its == network)
+            && groups.is_none_or(|its| {
+                its.iter().map(String::as_str).collect::<BTreeSet<_>>() == *security_groups
+            })
+    }
 }
 
 impl Listed for Port {
@@ -156,7 +172,8 @@ impl Session {
         let found: Vec<Port> = self
             .list_network("look for the port", &[("name", &name)])
             .await?;
-        if let Some(port) = oldest(found, |port| port.created_at.clone()) {
+        let fitting = self.fitting(found, network, security_groups).await?;
+        if let Some(port) = oldest(fitting, |port| port.created_at.clone()) {
             return Ok(port);
         }
         let mut body = json!({ "port": { "name": name, "network_id": network } });
@@ -165,6 +182,61 @@ impl Session {
         }
         let ask = Ask::post("create port", Service::Network, "ports", body);
         Ok(self.ask_for::<OnePort>(ask).await?.port)
+    }
+
+    /// Returns those ports of an instance that are as wanted now. An earlier
+    /// attempt may have made one, and the descriptor may have changed since:
+    /// such a port is removed, unless a server uses it, which goes with it.
+    async fn fitting(
+        &self,
+        found: Vec<Port>,
+        network: &str,
+        security_groups: &[String],
+    ) -> Result<Vec<Port>, ProviderError> {
+        let mut wanted: BTreeSet<&str> = security_groups.iter().map(String::as_str).collect();
+        // Without a word about groups, Neutron puts a port into `default`, or
+        // into none where the network has no port security.
+        let named_none = security_groups.is_empty();
+        let has_groups = |port: &Port| {
+            port.security_groups
+                .as_ref()
+                .is_some_and(|its| !its.is_empty())
+        };
+        let default: Vec<SecurityGroup> = if named_none && found.iter().any(has_groups) {
+            let filters = [("name", "default")];
+            self.list_network("look for the security group", &filters)
+                .await?
+        } else {
+            Vec::new()
+        };
+        wanted.extend(default.iter().map(|group| group.id.as_str()));
+        let mut fitting = Vec::new();
+        for port in found {
+            let is_bare = named_none && port.is_as_wanted(network, &BTreeSet::new());
+            if is_bare || port.is_as_wanted(network, &wanted) {
+                fitting.push(port);
+            } else if port.device_id.is_empty() {
+                self.remove_port(&port.id).await?;
+            }
+        }
+        Ok(fitting)
+    }
+
+    /// Removes the port that was made for an instance, if it still carries its
+    /// mark: what a server says of its port can be changed by anybody.
+    pub(crate) async fn remove_port_of(
+        &self,
+        mark: &Mark,
+        port: &str,
+    ) -> Result<(), ProviderError> {
+        let found: Vec<Port> = self
+            .list_network("look at the port", &[("id", port)])
+            .await?;
+        let name = mark.to_string();
+        if found.iter().any(|one| one.id == port && one.name == name) {
+            self.remove_port(port).await?;
+        }
+        Ok(())
     }
 
     /// Sees to it that a port has a floating address: the one that it has, or a

@@ -36,7 +36,8 @@ impl OpenStack {
         self.forget(resource);
         // The server last: as long as it is there, the rest is found through it.
         if let Some(port) = server.meta(mark::PORT) {
-            self.session.remove_port(port).await?;
+            let mark = Mark::of_instance(infrastructure, &server.instance());
+            self.session.remove_port_of(&mark, port).await?;
         }
         if server.state() != ResourceState::Deleting
             && self.delete_server(resource).await? == Deleted::Gone

@@ -7,5 +7,6 @@ mod real;
 mod real_network;
 mod scripted;
 mod scripted_failures;
+mod scripted_ports;
 mod settings;
 mod world;

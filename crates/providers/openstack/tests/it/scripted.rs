@@ -281,7 +281,7 @@ async fn a_floating_address_comes_before_the_server_and_goes_before_it() {
     );
     let mark = format!("zenekar shop.0123456789ab instance={}", wanted.instance);
     let instance = wanted.instance.clone();
-    let own = mark.clone();
+    let (own, name) = (mark.clone(), mark.clone());
     let peer = Peer::start(move |asked| match (asked.method.as_str(), asked.path()) {
         ("GET", "/compute/v2.1/servers/new") => Some(ok(json!({"server": {
             "id": "new", "status": "ACTIVE", "addresses": {},
@@ -292,6 +292,9 @@ async fn a_floating_address_comes_before_the_server_and_goes_before_it() {
                 {"id": "f1", "floating_ip_address": "192.0.2.7", "floating_network_id": "n2", "port_id": "port1", "description": own},
                 {"id": "theirs", "floating_ip_address": "192.0.2.8", "floating_network_id": "n2", "port_id": "port1", "description": ""},
             ]})))
+        }
+        ("GET", "/network/v2.0/ports") if asked.target.contains("id=port1") => {
+            Some(ok(json!({"ports": [{"id": "port1", "name": name}]})))
         }
         ("DELETE", _) => Some(status(204, Json::Null)),
         _ => None,

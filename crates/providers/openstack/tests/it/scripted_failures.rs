@@ -37,7 +37,7 @@ async fn creation(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Provid
 #[tokio::test]
 async fn failed_creations_are_classified() {
     let words = |key: &str, message: &str| json!({ key: { "message": message } });
-    let cases: [(u16, Json, ErrorClass); 8] = [
+    let cases: [(u16, Json, ErrorClass); 11] = [
         (
             400,
             words("badRequest", "Invalid key_name provided."),
@@ -80,6 +80,9 @@ async fn failed_creations_are_classified() {
             ErrorClass::Unknown,
         ),
         (503, Json::Null, ErrorClass::Unknown),
+        (408, Json::Null, ErrorClass::Unknown),
+        (302, Json::Null, ErrorClass::Unknown),
+        (308, Json::Null, ErrorClass::Unknown),
     ];
     for (number, body, wanted) in cases {
         let error = creation(move || status(number, body.clone())).await;
