@@ -10,12 +10,12 @@ use zenekar_credentials::{
 };
 use zenekar_diagnostics::SourceMap;
 use zenekar_occopus::{AuthenticationFile, SearchPlaces, SearchedFile};
-use zenekar_provider::{Origins, Provider, Scoped};
+use zenekar_provider::{Bindings, Provider, Scoped};
 use zenekar_provider_docker::{DockerProvider, DockerSettings};
 use zenekar_provider_ec2::{Ec2Credentials, Ec2Provider, Ec2Settings};
 use zenekar_provider_openstack as openstack;
 use zenekar_provider_openstack::{AuthData, Interface, OpenStackProvider, Surroundings};
-use zenekar_runtime::{SharedStore, StoreOrigins};
+use zenekar_runtime::{SharedStore, StoreBindings};
 
 use crate::errors::{Failure, exit_of_class};
 use crate::exit::Exit;
@@ -23,6 +23,11 @@ use crate::place::Place;
 
 /// The largest file with certificates: bundles of all authorities have 300 kB.
 const CERTIFICATES_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Names an account that is accepted in place of the one that an infrastructure
+/// has things in, which is gone for good. By its id, and not in general, so that
+/// it does no harm where it is left set.
+const ACCEPTED_ACCOUNT: &str = "ZENEKAR_ACCEPT_ACCOUNT";
 
 /// Opens the adapter that a provider's name stands for, for infrastructures of a
 /// store. Makes no call.
@@ -34,8 +39,9 @@ pub(crate) fn open(
     let key: CloudKey = name
         .parse()
         .map_err(|error: zenekar_base::CloudKeyError| Failure::usage(error.to_string()))?;
-    let origins: Arc<dyn Origins> = Arc::new(StoreOrigins::new(store.clone()));
-    Ok(Scoped::wrap(open_key(place, &key)?, origins))
+    let bindings: Arc<dyn Bindings> = Arc::new(StoreBindings::new(store.clone()));
+    let accepted = std::env::var(ACCEPTED_ACCOUNT).ok();
+    Ok(Scoped::wrap(open_key(place, &key)?, bindings, accepted))
 }
 
 /// Opens the adapter for a cloud, to ask it about itself. Makes no call.

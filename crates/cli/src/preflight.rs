@@ -204,6 +204,7 @@ fn code_of(kind: ProblemKind) -> &'static Code {
         ProblemKind::Quota => &codes::QUOTA,
         ProblemKind::UserData => &codes::USER_DATA,
         ProblemKind::Setting => &codes::SETTING,
+        ProblemKind::Account => &codes::ACCOUNT,
     }
 }
 
@@ -216,7 +217,11 @@ impl Findings {
                 .filter(|(_, problem)| !problem.is_warning)
         };
         let any = |kinds: &[ProblemKind]| errors().any(|(_, one)| kinds.contains(&one.kind));
-        if any(&[ProblemKind::Credentials, ProblemKind::Permission]) {
+        if any(&[
+            ProblemKind::Credentials,
+            ProblemKind::Permission,
+            ProblemKind::Account,
+        ]) {
             Some(Exit::Auth)
         } else if any(&[ProblemKind::Quota])
             && errors().all(|(_, one)| one.kind == ProblemKind::Quota)

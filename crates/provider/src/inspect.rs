@@ -10,6 +10,10 @@ use zenekar_model::Rendered;
 pub struct Identity {
     /// The account, project or engine, as the cloud names it.
     pub account: String,
+    /// What stays the same for as long as it is the same account, and nobody can
+    /// choose: its number, say. `None` where there is no such thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
     /// The user or role, where the cloud tells.
     pub user: Option<String>,
     /// What answered: product, version and the like.
@@ -144,6 +148,8 @@ pub enum ProblemKind {
     Unreachable,
     /// Credentials are missing or refused.
     Credentials,
+    /// It is another account than the one that has the infrastructure's things.
+    Account,
     /// The credentials lack a right.
     Permission,
     /// An image is not there or does not fit.

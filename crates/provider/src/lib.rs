@@ -7,6 +7,7 @@
 //! for those that a caller names by their ids: they were adopted.
 
 mod access;
+mod account;
 pub mod conformance;
 mod inspect;
 mod scoped;
@@ -23,11 +24,12 @@ use zenekar_base::{
 use zenekar_model::Rendered;
 
 pub use access::{EnterCommand, EnterRequest, LogChunk, LogRequest, LogSource, Reach};
+pub use account::{Binding, Bindings};
 pub use inspect::{
     CheckNode, CheckRequest, Identity, Image, ImageQuery, Offer, Owned, OwnedKind, Problem,
     ProblemKind, QuotaItem,
 };
-pub use scoped::{Origins, Scoped, scoped_infrastructure, split_scoped};
+pub use scoped::{Scoped, scoped_infrastructure, split_scoped};
 
 /// The future of a provider call. Dropping it cancels the waiting, not
 /// necessarily the effect: then the outcome is unknown.

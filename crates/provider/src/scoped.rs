@@ -4,27 +4,25 @@
 //! cloud that several people or directories use, everything of ours is tagged
 //! `NAME.ORIGIN` instead, and tokens end with the origin too. Adapters know
 //! nothing of it: they tag with what they are given.
+//!
+//! All calls for an infrastructure go through here, so it is also here that
+//! they are refused where another account answers than the one it is tied to.
 
-use std::future::ready;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Instant;
 
 use zenekar_base::{
-    Capabilities, ErrorClass, InfrastructureId, Origin, ProbeResult, ProbeSpec, ProviderError,
-    ResourceId, ResourceView, Token,
+    Account, Capabilities, ErrorClass, InfrastructureId, Origin, ProbeResult, ProbeSpec,
+    ProviderError, ResourceId, ResourceState, ResourceView, Token,
 };
 
+use crate::account::{Answering, Binding, Bindings, problem, refusal};
 use crate::{
     Call, CheckRequest, CreateRequest, Deleted, EnterCommand, EnterRequest, Identity, Image,
     ImageQuery, LogChunk, LogRequest, ObserveScope, Offer, Owned, Problem, Provider, QuotaItem,
     Reach, RecontextualiseRequest,
 };
-
-/// Knows the origins of infrastructures.
-pub trait Origins: Send + Sync {
-    /// Returns the origin of an infrastructure; `None` if it was never brought up here.
-    fn origin(&self, infrastructure: &InfrastructureId) -> Result<Option<Origin>, ProviderError>;
-}
 
 /// Returns what an infrastructure is called at clouds that others use too: `NAME.ORIGIN`.
 pub fn scoped_infrastructure(
@@ -64,30 +62,60 @@ fn unscoped(mut view: ResourceView, origin: &Origin) -> Option<ResourceView> {
     Some(view)
 }
 
-/// A provider whose account others use too, with the origins of our infrastructures.
+/// A provider whose account others use too, with what our infrastructures are tied to there.
 pub struct Scoped {
     inner: Arc<dyn Provider>,
-    origins: Arc<dyn Origins>,
+    bindings: Arc<dyn Bindings>,
+    answering: Answering,
+    accepted: Option<String>,
+}
+
+/// What a call needs to know of its infrastructure.
+struct Bound {
+    /// Its name here.
+    infrastructure: InfrastructureId,
+    /// Its name there.
+    scoped: InfrastructureId,
+    origin: Origin,
+    /// The account that it is tied to; it was the one that answers.
+    account: Option<Account>,
 }
 
 impl Scoped {
-    /// Puts origins before a provider.
-    pub fn new(inner: Arc<dyn Provider>, origins: Arc<dyn Origins>) -> Self {
-        Self { inner, origins }
+    /// Puts origins and accounts before a provider.
+    pub fn new(inner: Arc<dyn Provider>, bindings: Arc<dyn Bindings>) -> Self {
+        Self {
+            inner,
+            bindings,
+            answering: Answering::default(),
+            accepted: None,
+        }
     }
 
-    /// Puts origins before a provider if its account is shared; returns it as it is otherwise.
-    pub fn wrap(inner: Arc<dyn Provider>, origins: Arc<dyn Origins>) -> Arc<dyn Provider> {
+    /// Accepts the account with this pin in place of the one that an
+    /// infrastructure is tied to: what is in that one is given up.
+    #[must_use]
+    pub fn accepting(mut self, pin: Option<String>) -> Self {
+        self.accepted = pin;
+        self
+    }
+
+    /// Puts both before a provider if its account is shared; returns it as it is otherwise.
+    pub fn wrap(
+        inner: Arc<dyn Provider>,
+        bindings: Arc<dyn Bindings>,
+        accepted: Option<String>,
+    ) -> Arc<dyn Provider> {
         if inner.capabilities().is_shared {
-            Arc::new(Self::new(inner, origins))
+            Arc::new(Self::new(inner, bindings).accepting(accepted))
         } else {
             inner
         }
     }
 
-    /// Returns the origin of an infrastructure that must have one by now.
-    fn origin(&self, infrastructure: &InfrastructureId) -> Result<Origin, ProviderError> {
-        self.origins.origin(infrastructure)?.ok_or_else(|| {
+    fn binding(&self, infrastructure: &InfrastructureId) -> Result<Binding, ProviderError> {
+        let found = self.bindings.binding(infrastructure, self.name())?;
+        found.ok_or_else(|| {
             ProviderError::new(
                 ErrorClass::Invalid,
                 format!("infrastructure `{infrastructure}` has no state here, so nothing of it can be told apart at a cloud that others use too"),
@@ -95,15 +123,124 @@ impl Scoped {
         })
     }
 
-    fn scope(&self, infrastructure: &InfrastructureId) -> Result<InfrastructureId, ProviderError> {
-        let origin = self.origin(infrastructure)?;
-        Ok(scoped_infrastructure(infrastructure, &origin))
+    /// Prepares a call for an infrastructure that must have an origin by now, and
+    /// refuses it if the account that answers is not the one that it is tied to.
+    async fn bound(&self, infrastructure: InfrastructureId) -> Result<Bound, ProviderError> {
+        let Binding { origin, account } = self.binding(&infrastructure)?;
+        let scoped = scoped_infrastructure(&infrastructure, &origin);
+        let mut bound = Bound {
+            infrastructure,
+            scoped,
+            origin,
+            account,
+        };
+        if bound.account.is_some() {
+            let answering = self.answering.lately(self.inner.as_ref()).await?;
+            self.compare(&mut bound, answering)?;
+        }
+        Ok(bound)
+    }
+
+    /// Prepares a call that makes something: the account is noted before.
+    async fn bound_to_make(
+        &self,
+        infrastructure: InfrastructureId,
+    ) -> Result<Bound, ProviderError> {
+        let mut bound = self.bound(infrastructure).await?;
+        if bound.account.is_none() {
+            let now = Instant::now();
+            let answering = self.answering.since(self.inner.as_ref(), now).await?;
+            if let Some(answering) = answering {
+                self.bind(&mut bound, answering)?;
+            }
+        }
+        Ok(bound)
+    }
+
+    /// Ties an infrastructure to the account that answers, unless another process
+    /// has tied it to another one meanwhile.
+    fn bind(&self, bound: &mut Bound, answering: Account) -> Result<(), ProviderError> {
+        let counts = self
+            .bindings
+            .bind(&bound.infrastructure, self.name(), &answering)?;
+        bound.account = Some(counts);
+        self.compare(bound, Some(answering))
+    }
+
+    fn compare(&self, bound: &mut Bound, answering: Option<Account>) -> Result<(), ProviderError> {
+        let Some(account) = &bound.account else {
+            return Ok(());
+        };
+        match answering {
+            Some(answering) if answering.is_same(account) => Ok(()),
+            Some(answering) if self.accepted.as_ref() == Some(&answering.pin) => {
+                self.bindings.unbind(&bound.infrastructure, self.name())?;
+                let counts = self
+                    .bindings
+                    .bind(&bound.infrastructure, self.name(), &answering)?;
+                bound.account = Some(counts);
+                Ok(())
+            }
+            answering => Err(refusal(&bound.infrastructure, account, answering.as_ref())),
+        }
+    }
+
+    /// Says whether an account may be used by what is tied to another one or the same.
+    fn is_accepted(&self, account: &Account, answering: &Account) -> bool {
+        answering.is_same(account) || self.accepted.as_ref() == Some(&answering.pin)
+    }
+
+    /// Makes sure, after an answer by which something is gone, that it was the
+    /// right account that gave it: credentials may have been replaced meanwhile.
+    async fn confirm(&self, bound: &mut Bound) -> Result<(), ProviderError> {
+        if bound.account.is_none() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let answering = self.answering.since(self.inner.as_ref(), now).await?;
+        self.compare(bound, answering)
+    }
+
+    /// Takes the account that shows something of an infrastructure for its own,
+    /// if none is known: an older version has brought it up.
+    async fn adopt_account(&self, mut bound: Bound, asked_at: Instant) {
+        let answering = self.answering.since(self.inner.as_ref(), asked_at).await;
+        if let Ok(Some(answering)) = answering {
+            // What cannot be noted now can be at the next look: this one is true all the same.
+            let _ = self.bind(&mut bound, answering);
+        }
+    }
+
+    async fn observe_bound(
+        &self,
+        infrastructure: InfrastructureId,
+        scope: ObserveScope,
+    ) -> Result<Vec<ResourceView>, ProviderError> {
+        let mut bound = self.bound(infrastructure).await?;
+        let asked_at = Instant::now();
+        let views = self.inner.observe(bound.scoped.clone(), scope).await?;
+        let ours: Vec<ResourceView> = views
+            .into_iter()
+            .filter_map(|view| unscoped(view, &bound.origin))
+            .collect();
+        let exists = |view: &ResourceView| {
+            !matches!(view.state, ResourceState::Gone | ResourceState::Deleting)
+        };
+        if ours.is_empty() {
+            self.confirm(&mut bound).await?;
+        } else if bound.account.is_none() && ours.iter().any(exists) {
+            self.adopt_account(bound, asked_at).await;
+        }
+        Ok(ours)
     }
 }
 
-/// Answers with an error that came before the call.
-fn refuse<'a, T: Send + 'a>(error: ProviderError) -> Call<'a, T> {
-    Box::pin(ready(Err(error)))
+/// Says whether an answer means that something is not there.
+fn is_gone<T>(answer: &Result<T, ProviderError>, is_gone: impl Fn(&T) -> bool) -> bool {
+    match answer {
+        Ok(answer) => is_gone(answer),
+        Err(error) => error.class == ErrorClass::NotFound,
+    }
 }
 
 impl Provider for Scoped {
@@ -117,14 +254,14 @@ impl Provider for Scoped {
 
     fn create(&self, request: CreateRequest) -> Call<'_, ResourceView> {
         Box::pin(async move {
-            let origin = self.origin(&request.infrastructure)?;
+            let bound = self.bound_to_make(request.infrastructure).await?;
             let request = CreateRequest {
-                infrastructure: scoped_infrastructure(&request.infrastructure, &origin),
-                token: scoped_token(&request.token, &origin),
+                infrastructure: bound.scoped,
+                token: scoped_token(&request.token, &bound.origin),
                 ..request
             };
             let view = self.inner.create(request).await?;
-            unscoped(view, &origin).ok_or_else(|| {
+            unscoped(view, &bound.origin).ok_or_else(|| {
                 // The provider answered with a resource of another token: ours may exist too.
                 ProviderError::new(
                     ErrorClass::Unknown,
@@ -139,20 +276,18 @@ impl Provider for Scoped {
         infrastructure: InfrastructureId,
         scope: ObserveScope,
     ) -> Call<'_, Vec<ResourceView>> {
-        Box::pin(async move {
-            let origin = self.origin(&infrastructure)?;
-            let scoped = scoped_infrastructure(&infrastructure, &origin);
-            let views = self.inner.observe(scoped, scope).await?;
-            let ours = views.into_iter().filter_map(|view| unscoped(view, &origin));
-            Ok(ours.collect())
-        })
+        Box::pin(self.observe_bound(infrastructure, scope))
     }
 
     fn delete(&self, infrastructure: InfrastructureId, resource: ResourceId) -> Call<'_, Deleted> {
-        match self.scope(&infrastructure) {
-            Ok(scoped) => self.inner.delete(scoped, resource),
-            Err(error) => refuse(error),
-        }
+        Box::pin(async move {
+            let mut bound = self.bound(infrastructure).await?;
+            let deleted = self.inner.delete(bound.scoped.clone(), resource).await;
+            if is_gone(&deleted, |deleted| *deleted == Deleted::Gone) {
+                self.confirm(&mut bound).await?;
+            }
+            deleted
+        })
     }
 
     fn recontextualise(
@@ -160,10 +295,15 @@ impl Provider for Scoped {
         infrastructure: InfrastructureId,
         request: RecontextualiseRequest,
     ) -> Call<'_, ()> {
-        match self.scope(&infrastructure) {
-            Ok(scoped) => self.inner.recontextualise(scoped, request),
-            Err(error) => refuse(error),
-        }
+        Box::pin(async move {
+            let mut bound = self.bound_to_make(infrastructure).await?;
+            let scoped = bound.scoped.clone();
+            let done = self.inner.recontextualise(scoped, request).await;
+            if is_gone(&done, |()| false) {
+                self.confirm(&mut bound).await?;
+            }
+            done
+        })
     }
 
     fn probe(
@@ -172,36 +312,49 @@ impl Provider for Scoped {
         resource: ResourceId,
         spec: ProbeSpec,
     ) -> Call<'_, ProbeResult> {
-        match self.scope(&infrastructure) {
-            Ok(scoped) => self.inner.probe(scoped, resource, spec),
-            Err(error) => refuse(error),
-        }
+        Box::pin(async move {
+            let bound = self.bound(infrastructure).await?;
+            self.inner.probe(bound.scoped, resource, spec).await
+        })
     }
 
     fn release(&self, infrastructure: InfrastructureId) -> Call<'_, ()> {
-        match self.scope(&infrastructure) {
-            Ok(scoped) => self.inner.release(scoped),
-            Err(error) => refuse(error),
-        }
+        Box::pin(async move {
+            let mut bound = self.bound(infrastructure).await?;
+            let released = self.inner.release(bound.scoped.clone()).await;
+            if is_gone(&released, |()| true) {
+                self.confirm(&mut bound).await?;
+                if bound.account.is_some() {
+                    // From now on it may begin again in another account.
+                    self.bindings.unbind(&bound.infrastructure, self.name())?;
+                }
+            }
+            released
+        })
     }
 
     fn check(&self, request: CheckRequest) -> Call<'_, Vec<Problem>> {
-        // What was never brought up has nothing at the cloud, and needs no origin to be checked.
-        match self.origins.origin(&request.infrastructure) {
-            Ok(origin) => {
-                let infrastructure = origin.map_or_else(
-                    || request.infrastructure.clone(),
-                    |origin| scoped_infrastructure(&request.infrastructure, &origin),
-                );
-                self.inner.check(CheckRequest {
-                    infrastructure,
-                    ..request
-                })
+        Box::pin(async move {
+            // What was never brought up has nothing at the cloud, and needs no origin to be checked.
+            let name = &request.infrastructure;
+            let Some(binding) = self.bindings.binding(name, self.name())? else {
+                return self.inner.check(request).await;
+            };
+            if let Some(account) = &binding.account
+                // Why nobody answers is told by the check itself.
+                && let Ok(answering) = self.answering.lately(self.inner.as_ref()).await
+                && !answering.as_ref().is_some_and(|found| self.is_accepted(account, found))
+            {
+                return Ok(vec![problem(name, account, answering.as_ref())]);
             }
-            Err(error) => refuse(error),
-        }
+            let infrastructure = scoped_infrastructure(name, &binding.origin);
+            let request = CheckRequest {
+                infrastructure,
+                ..request
+            };
+            self.inner.check(request).await
+        })
     }
-
     fn identity(&self) -> Call<'_, Identity> {
         self.inner.identity()
     }
@@ -227,10 +380,10 @@ impl Provider for Scoped {
     }
 
     fn log(&self, infrastructure: InfrastructureId, request: LogRequest) -> Call<'_, LogChunk> {
-        match self.scope(&infrastructure) {
-            Ok(scoped) => self.inner.log(scoped, request),
-            Err(error) => refuse(error),
-        }
+        Box::pin(async move {
+            let bound = self.bound(infrastructure).await?;
+            self.inner.log(bound.scoped, request).await
+        })
     }
 
     fn enter(
@@ -238,10 +391,10 @@ impl Provider for Scoped {
         infrastructure: InfrastructureId,
         request: EnterRequest,
     ) -> Call<'_, EnterCommand> {
-        match self.scope(&infrastructure) {
-            Ok(scoped) => self.inner.enter(scoped, request),
-            Err(error) => refuse(error),
-        }
+        Box::pin(async move {
+            let bound = self.bound(infrastructure).await?;
+            self.inner.enter(bound.scoped, request).await
+        })
     }
 
     fn reach(
@@ -250,10 +403,10 @@ impl Provider for Scoped {
         resource: ResourceId,
         port: u16,
     ) -> Call<'_, Reach> {
-        match self.scope(&infrastructure) {
-            Ok(scoped) => self.inner.reach(scoped, resource, port),
-            Err(error) => refuse(error),
-        }
+        Box::pin(async move {
+            let bound = self.bound(infrastructure).await?;
+            self.inner.reach(bound.scoped, resource, port).await
+        })
     }
 
     fn connect(
@@ -262,64 +415,13 @@ impl Provider for Scoped {
         resource: ResourceId,
         port: u16,
     ) -> Call<'_, TcpStream> {
-        match self.scope(&infrastructure) {
-            Ok(scoped) => self.inner.connect(scoped, resource, port),
-            Err(error) => refuse(error),
-        }
+        Box::pin(async move {
+            let bound = self.bound(infrastructure).await?;
+            self.inner.connect(bound.scoped, resource, port).await
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use zenekar_base::{Addresses, InstanceTag, ResourceState};
-
-    use super::*;
-
-    fn origin(text: &str) -> Origin {
-        text.parse().expect("the test names an origin")
-    }
-
-    fn view(instance: &str, token: Option<&str>) -> ResourceView {
-        ResourceView {
-            instance: InstanceTag::new(instance),
-            resource: ResourceId::new("i-1"),
-            state: ResourceState::Running,
-            addresses: Addresses::default(),
-            token: token.map(Token::new),
-            revision: 0,
-            detail: None,
-        }
-    }
-
-    #[test]
-    fn scoped_names_are_split_again() {
-        let origin = origin("0123456789ab");
-        for name in ["shop", "shop.eu", "0123456789ab"] {
-            let name = InfrastructureId::new(name);
-            let scoped = scoped_infrastructure(&name, &origin);
-            assert_eq!(split_scoped(&scoped), Some((name, origin.clone())));
-        }
-        for text in [
-            "shop",
-            "shop.0123456789a",
-            "shop.0123456789AB",
-            ".0123456789ab",
-        ] {
-            assert_eq!(split_scoped(&InfrastructureId::new(text)), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn tokens_of_other_origins_are_not_ours() {
-        let own = origin("0123456789ab");
-        let seen = unscoped(view("tag", Some("t-1-0123456789ab")), &own);
-        assert_eq!(seen, Some(view("tag", Some("t-1"))));
-        assert_eq!(unscoped(view("tag", None), &own), Some(view("tag", None)));
-        for token in ["t-1-0123456789ac", "t-1", "0123456789ab"] {
-            assert_eq!(unscoped(view("tag", Some(token)), &own), None, "{token}");
-            // One that was adopted carries no tag of ours.
-            let adopted = unscoped(view("", Some(token)), &own);
-            assert_eq!(adopted, Some(view("", None)), "{token}");
-        }
-    }
-}
+#[path = "scoped_tests.rs"]
+mod tests;

@@ -14,6 +14,7 @@
 //! Architecture invariant: this is the only crate with a clock, and it knows
 //! neither terminals nor HTTP.
 
+mod bindings;
 mod calls;
 mod cancel;
 mod clock;
@@ -23,18 +24,17 @@ mod host;
 mod inbox;
 pub mod limits;
 mod observer;
-mod origins;
 mod recovery;
 mod session;
 mod turn;
 mod writer;
 
+pub use bindings::StoreBindings;
 pub use cancel::{Cancel, CancelHandle};
 pub use clock::{Clock, Pace, Participant, Sleep};
 pub use error::RuntimeError;
 pub use host::{Host, SharedStore};
 pub use inbox::{InboxRequest, submit, wait_applied};
 pub use observer::{Observer, Silent};
-pub use origins::StoreOrigins;
 pub use recovery::read_entries;
 pub use session::{Outcome, Session, Until};

@@ -17,6 +17,7 @@ pub static ALL: &[&Code] = &[
     &QUOTA,
     &USER_DATA,
     &SETTING,
+    &ACCOUNT,
 ];
 
 /// Cloud that does not answer.
@@ -119,4 +120,16 @@ pub static SETTING: Code = Code {
         is needed is missing. Placeholders of descriptors that are handed round have to be filled \
         in; `zenekar cloud add --default KEY=VALUE` gives values for all nodes that are moved to a \
         cloud.",
+};
+
+/// Account that is not the infrastructure's.
+pub static ACCOUNT: Code = Code {
+    id: "ZK0813",
+    title: "account that is not the infrastructure's",
+    explanation: "The infrastructure has things in one account (project, engine) of this cloud, and the \
+        credentials or the address lead to another one now. What is there cannot be seen from here, \
+        so nothing is done: it would be taken for gone and made again. Use the credentials, the \
+        profile, the project or the engine of the account that the message names; `zenekar cloud \
+        test` shows whom a cloud takes you for. To move to the other account, take the \
+        infrastructure down first.",
 };

@@ -21,14 +21,17 @@ async fn info(docker: &Docker) -> Result<SystemInfo, ProviderError> {
 
 /// Says which engine it is.
 pub(crate) async fn identity(docker: &Docker) -> Result<Identity, ProviderError> {
-    let info = info(docker).await?;
+    let told = info(docker).await?;
+    let again = info(docker).await?;
     let version: SystemVersion = docker
         .version()
         .await
         .map_err(failed("ask for the engine's version"))?;
     let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
     Ok(Identity {
-        account: or_unknown(info.name),
+        account: or_unknown(told.name),
+        // Others with this interface draw another id for each answer.
+        pin: told.id.filter(|id| again.id.as_ref() == Some(id)),
         user: None,
         product: format!(
             "Docker Engine {} (interface {})",

@@ -3,6 +3,7 @@
 use zenekar_base::{ErrorClass, ProviderError};
 use zenekar_provider::{Identity, Image, ImageQuery, Offer, QuotaItem};
 
+use crate::account::who;
 use crate::answer::{child, items, text, text_at};
 use crate::api::Api;
 use crate::error::ApiError;
@@ -46,23 +47,17 @@ impl Ec2Provider {
         } else {
             format!("EC2 interface at {host}, {}", endpoint.region)
         };
-        match caller(&self.api).await {
-            Ok((account, user)) => Ok(Identity {
-                account,
-                user: (!user.is_empty()).then_some(user),
-                product,
-            }),
-            Err(error) if may_lack_service(&error) => {
-                // Private clouds may have instances only.
-                knock(&self.api).await?;
-                Ok(Identity {
-                    account: "unknown".to_owned(),
-                    user: None,
-                    product,
-                })
-            }
-            Err(error) => Err(error.into()),
+        let who = who(&self.api).await?;
+        if who.number.is_none() {
+            // Private clouds may have instances only.
+            knock(&self.api).await?;
         }
+        Ok(Identity {
+            account: who.number.clone().unwrap_or_else(|| "unknown".to_owned()),
+            pin: who.number,
+            user: who.user,
+            product,
+        })
     }
 
     /// Lists own images, or all with a text in id or name.

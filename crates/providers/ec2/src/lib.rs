@@ -8,6 +8,7 @@
 //! public address, spot request) is made by that call and goes with the instance.
 
 mod access;
+mod account;
 mod answer;
 mod api;
 mod check;

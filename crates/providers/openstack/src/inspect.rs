@@ -60,6 +60,8 @@ impl OpenStack {
         };
         Ok(Identity {
             account: token.project.as_ref().map(label).unwrap_or_default(),
+            // Names can be given to another project.
+            pin: token.project.as_ref().map(|project| project.id.clone()),
             user: token.user.as_ref().map(label),
             product,
         })

@@ -387,6 +387,8 @@ impl Provider for SimProvider {
         let version = env!("CARGO_PKG_VERSION");
         Box::pin(ready(Ok(Identity {
             account: "simulated".to_owned(),
+            // The files of a cloud are what it is: there is no other one behind them.
+            pin: None,
             user: None,
             product: format!("simcloud {version}"),
         })))

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use zenekar_base::{ErrorClass, InfrastructureId, Timestamp};
 use zenekar_engine::Input;
-use zenekar_provider::{ObserveScope, Origins, split_scoped};
-use zenekar_runtime::{Cancel, Outcome, Session, Silent, StoreOrigins, Until};
+use zenekar_provider::{Bindings, ObserveScope, split_scoped};
+use zenekar_runtime::{Cancel, Outcome, Session, Silent, StoreBindings, Until};
 use zenekar_simcloud::Intervention;
 
 use crate::world::{ID, World, block_on, id, three_tiers};
@@ -72,12 +72,12 @@ fn without_a_state_nothing_is_asked_of_a_shared_cloud() {
         assert_eq!(error.class, ErrorClass::Invalid);
         assert!(error.message.contains("has no state here"), "{error}");
     });
-    let origins = StoreOrigins::new(host.store.clone());
-    assert_eq!(origins.origin(&id()), Ok(None));
+    let bindings = StoreBindings::new(host.store.clone());
+    assert_eq!(bindings.binding(&id(), "sim"), Ok(None));
     host.store
         .with(|store| store.create_infrastructure(&id(), ID, Timestamp(1)))
         .unwrap();
-    assert!(origins.origin(&id()).unwrap().is_some());
+    assert!(bindings.binding(&id(), "sim").unwrap().is_some());
     block_on(async {
         let seen = provider.observe(id(), ObserveScope::All).await.unwrap();
         assert!(seen.is_empty());

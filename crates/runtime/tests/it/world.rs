@@ -14,11 +14,11 @@ use zenekar_model::{
     CountRange, Definition, Dependency, Implementation, Node, NodeFingerprint, NodeIndex,
     RenderError, RenderInput, Rendered, Renderer, Topology, TopologyParts, UpdateLimits,
 };
-use zenekar_provider::{Origins, Provider, Scoped};
+use zenekar_provider::{Bindings, Provider, Scoped};
 use zenekar_provider_sim::{SimFiles, SimProvider};
 use zenekar_runtime::{
     Cancel, Clock, Host, Observer, Outcome, Pace, RuntimeError, Session, SharedStore, Silent,
-    StoreOrigins, Until,
+    StoreBindings, Until,
 };
 use zenekar_simcloud::{LedgerEntry, Settings};
 use zenekar_store::{Store, StoreOptions};
@@ -212,9 +212,9 @@ impl World {
         let options = StoreOptions::read_write();
         let store = SharedStore::new(Store::open(&self.path().join(state), options).unwrap());
         let mut host = self.host();
-        let origins: Arc<dyn Origins> = Arc::new(StoreOrigins::new(store.clone()));
+        let bindings: Arc<dyn Bindings> = Arc::new(StoreBindings::new(store.clone()));
         for provider in host.providers.values_mut() {
-            *provider = Arc::new(Scoped::new(Arc::clone(provider), Arc::clone(&origins)));
+            *provider = Arc::new(Scoped::new(Arc::clone(provider), Arc::clone(&bindings)));
         }
         Host { store, ..host }
     }

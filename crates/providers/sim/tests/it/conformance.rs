@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use zenekar_base::{
-    Capabilities, ErrorClass, InfrastructureId, Millis, Origin, ProbeResult, ProbeSpec,
+    Account, Capabilities, ErrorClass, InfrastructureId, Millis, Origin, ProbeResult, ProbeSpec,
     ProviderError, ResourceId, ResourceView, Token, Value,
 };
 
 use zenekar_model::Rendered;
 use zenekar_provider::conformance::{Extras, Failure, Fault, Provoke, Report, Setup, run_with};
 use zenekar_provider::{
-    Call, CreateRequest, Deleted, Identity, ObserveScope, Origins, Owned, Provider,
+    Binding, Bindings, Call, CreateRequest, Deleted, Identity, ObserveScope, Owned, Provider,
     RecontextualiseRequest, Scoped,
 };
 use zenekar_provider_sim::{SimClock, SimProvider};
@@ -402,16 +402,40 @@ fn a_calm_cloud_conforms() {
     assert_eq!(report.passed.len(), 19);
 }
 
-/// Origins that follow from the names.
+/// Origins that follow from the names, at a cloud that has one account only.
 struct NamedOrigins;
 
-impl Origins for NamedOrigins {
-    fn origin(&self, infrastructure: &InfrastructureId) -> Result<Option<Origin>, ProviderError> {
+impl Bindings for NamedOrigins {
+    fn binding(
+        &self,
+        infrastructure: &InfrastructureId,
+        _provider: &str,
+    ) -> Result<Option<Binding>, ProviderError> {
         let mut bytes = [0; 6];
         for (byte, letter) in bytes.iter_mut().zip(infrastructure.as_str().bytes()) {
             *byte = letter;
         }
-        Ok(Some(Origin::from_bytes(bytes)))
+        Ok(Some(Binding {
+            origin: Origin::from_bytes(bytes),
+            account: None,
+        }))
+    }
+
+    fn bind(
+        &self,
+        _infrastructure: &InfrastructureId,
+        _provider: &str,
+        account: &Account,
+    ) -> Result<Account, ProviderError> {
+        Ok(account.clone())
+    }
+
+    fn unbind(
+        &self,
+        _infrastructure: &InfrastructureId,
+        _provider: &str,
+    ) -> Result<(), ProviderError> {
+        Ok(())
     }
 }
 
