@@ -13,11 +13,15 @@ use crate::image;
 use crate::labels;
 use crate::network;
 use crate::provider::Inner;
-use crate::spec::{Origin, Source, Spec, Unfit};
+use crate::settings::Endpoint;
+use crate::spec::{Origin, Published, Source, Spec, Unfit};
 use crate::view;
 
 /// Networks for which engines have addresses, as they are made.
 const NETWORKS_MAX: usize = 31;
+
+/// What to do about the image of machines that name none.
+const DEFAULT_IMAGE_HINT: &str = "it is the image of machines that name none";
 
 /// Looks for all problems of all nodes.
 pub(crate) async fn check(
@@ -35,13 +39,14 @@ pub(crate) async fn check(
         .map_err(failed("ask the engine about itself"))?;
     let mut specs = Vec::new();
     for node in &request.nodes {
-        match Spec::of(&node.rendered, &inner.default_image) {
-            Ok(spec) => specs.push((node, spec)),
-            Err(unfit) => problems.push(of_unfit(node, unfit)),
-        }
+        let (spec, unfit) = Spec::read(&node.rendered, &inner.default_image);
+        problems.extend(unfit.into_iter().map(|unfit| of_unfit(node, unfit)));
+        // What is fine of it is looked at all the same.
+        specs.push((node, spec));
     }
     check_images(inner, docker, &specs, &mut problems).await?;
     check_volumes_and_networks(docker, &specs, &mut problems).await?;
+    check_folders(inner, &specs, &mut problems);
     check_sizes(&info, &specs, &mut problems);
     check_ports(docker, request, &specs, &mut problems).await?;
     check_agents(inner, docker, &specs, &mut problems).await;
@@ -100,53 +105,63 @@ async fn check_images(
     specs: &[(&CheckNode, Spec)],
     problems: &mut Vec<Problem>,
 ) -> Result<(), ProviderError> {
-    let images: BTreeMap<&str, &Origin> = specs
+    let images: BTreeSet<(&str, &Origin)> = specs
         .iter()
         .map(|(_, spec)| (spec.image.as_str(), &spec.origin))
+        .filter(|(image, _)| !image.is_empty())
         .collect();
     for (image, origin) in images {
-        if image::is_there(docker, image).await? {
-            continue;
-        }
-        let nodes = nodes_where(specs, |spec| spec.image == image);
-        let found = match origin {
-            Origin::Local => Some(Problem {
-                hint: Some("`docker load` or `docker import` brings it there".to_owned()),
-                ..problem(
-                    ProblemKind::Image,
-                    nodes,
-                    format!(
-                        "image `{image}` is not at the engine, and with origin `local` it is not fetched"
-                    ),
-                )
+        let is_there = image::is_there(docker, image).await;
+        let found = match is_there {
+            Ok(true) => None,
+            // Its name is none that engines know.
+            Err(error) if error.class == ErrorClass::Invalid => Some(Problem {
+                ..problem(ProblemKind::Image, Vec::new(), error.message)
             }),
-            // Only the engine can see whether the address answers it.
-            Origin::Tarball(_) => None,
-            Origin::Registry => match docker.inspect_registry_image(image, None).await {
-                Ok(_) => None,
-                Err(error) => {
-                    let error = failed(format!("find image `{image}` in its registry"))(error);
-                    // A registry that does not answer now may do so later.
-                    let is_warning = !matches!(
-                        error.class,
-                        ErrorClass::NotFound | ErrorClass::Invalid | ErrorClass::Auth
-                    );
-                    Some(Problem {
-                        is_warning,
-                        hint: (image == inner.default_image).then(|| {
-                            "it is the image of machines that name none; the setting `default_image` of the cloud changes it".to_owned()
-                        }),
-                        ..problem(ProblemKind::Image, nodes, error.message)
-                    })
-                }
-            },
+            Err(error) => return Err(error),
+            Ok(false) => missing_image(inner, docker, image, origin).await,
         };
         problems.extend(found.map(|one| Problem {
             key: Some("image".to_owned()),
+            nodes: nodes_where(specs, |spec| spec.image == image && spec.origin == *origin),
             ..one
         }));
     }
     Ok(())
+}
+
+/// Says what is in the way of an image that is not at the engine.
+async fn missing_image(
+    inner: &Inner,
+    docker: &Docker,
+    image: &str,
+    origin: &Origin,
+) -> Option<Problem> {
+    let of_image = |message| problem(ProblemKind::Image, Vec::new(), message);
+    match origin {
+        Origin::Local => Some(Problem {
+            hint: Some("`docker load` or `docker import` brings it there".to_owned()),
+            ..of_image(format!(
+                "image `{image}` is not at the engine, and with origin `local` it is not fetched"
+            ))
+        }),
+        // Only the engine can see whether the address answers it.
+        Origin::Tarball(_) => None,
+        Origin::Registry => {
+            let error = docker.inspect_registry_image(image, None).await.err()?;
+            let error = failed(format!("find image `{image}` in its registry"))(error);
+            // A registry that does not answer now may do so later.
+            let is_warning = !matches!(
+                error.class,
+                ErrorClass::NotFound | ErrorClass::Invalid | ErrorClass::Auth
+            );
+            Some(Problem {
+                is_warning,
+                hint: (image == inner.default_image).then(|| DEFAULT_IMAGE_HINT.to_owned()),
+                ..of_image(error.message)
+            })
+        }
+    }
 }
 
 async fn check_volumes_and_networks(
@@ -195,6 +210,43 @@ async fn check_volumes_and_networks(
         }
     }
     Ok(())
+}
+
+/// Looks for folders of this machine, where the engine runs on it. That they
+/// are missing is no certain obstacle: this process may see other folders than
+/// the engine does.
+fn check_folders(inner: &Inner, specs: &[(&CheckNode, Spec)], problems: &mut Vec<Problem>) {
+    if !matches!(inner.engine.endpoint(), Endpoint::Socket(_)) {
+        return;
+    }
+    let folders_of = |spec: &Spec| -> Vec<String> {
+        let sources = spec.volumes.iter().map(|volume| &volume.source);
+        let folders = sources.filter_map(|source| match source {
+            Source::Folder(path) => Some(path.clone()),
+            _ => None,
+        });
+        folders.collect()
+    };
+    let folders: BTreeSet<String> = specs
+        .iter()
+        .flat_map(|(_, spec)| folders_of(spec))
+        .collect();
+    for folder in folders {
+        if std::fs::exists(&folder).unwrap_or(true) {
+            continue;
+        }
+        let nodes = nodes_where(specs, |spec| folders_of(spec).contains(&folder));
+        problems.push(Problem {
+            key: Some("volumes".to_owned()),
+            is_warning: true,
+            hint: Some("engines do not make folders: make it on the engine's machine".to_owned()),
+            ..problem(
+                ProblemKind::Volume,
+                nodes,
+                format!("there is no folder `{folder}` on this machine"),
+            )
+        });
+    }
 }
 
 fn check_sizes(info: &SystemInfo, specs: &[(&CheckNode, Spec)], problems: &mut Vec<Problem>) {
@@ -250,14 +302,17 @@ async fn check_ports(
     specs: &[(&CheckNode, Spec)],
     problems: &mut Vec<Problem>,
 ) -> Result<(), ProviderError> {
-    let mut wanted: BTreeMap<(u16, &str), Vec<&CheckNode>> = BTreeMap::new();
+    let mut wanted: BTreeMap<(u16, &str), Vec<(&CheckNode, &Published)>> = BTreeMap::new();
     for (node, spec) in specs {
         for port in &spec.ports {
             if let Some(host_port) = port.host_port {
                 let users = wanted
                     .entry((host_port, port.protocol.as_str()))
                     .or_default();
-                users.extend(std::iter::repeat_n(*node, node.count.min(2) as usize));
+                users.extend(std::iter::repeat_n(
+                    (*node, port),
+                    node.count.min(2) as usize,
+                ));
             }
         }
     }
@@ -266,50 +321,78 @@ async fn check_ports(
     }
     let taken = ports_taken(docker, request).await?;
     for ((port, protocol), users) in wanted {
-        let mut nodes: Vec<String> = users.iter().map(|node| node.name.clone()).collect();
-        nodes.dedup();
         let of_ports = |nodes, message: String, hint: &str| Problem {
             key: Some("ports".to_owned()),
             hint: Some(hint.to_owned()),
             ..problem(ProblemKind::Setting, nodes, message)
         };
-        if users.len() > 1 {
+        let clashing = users.iter().enumerate().filter(|(place, (_, one))| {
+            let others = users.iter().enumerate().filter(|(at, _)| at != place);
+            let mut others = others.map(|(_, (_, other))| other.address.as_deref());
+            others.any(|other| overlap(one.address.as_deref(), other))
+        });
+        let clashing = names(clashing.map(|(_, (node, _))| *node));
+        if !clashing.is_empty() {
             problems.push(of_ports(
-                nodes.clone(),
+                clashing,
                 format!("port {port}/{protocol} of the engine's machine is wanted by more than one container"),
                 "without a port of the machine (`80` instead of `8080:80`) the engine chooses one for each",
             ));
         }
-        if let Some(owner) = taken.get(&(port, protocol.to_owned())) {
-            problems.push(of_ports(
-                nodes,
-                format!("port {port}/{protocol} of the engine's machine is in use by container `{owner}`"),
-                "choose another port, or stop that container",
-            ));
+        for (address, owner) in taken
+            .get(&(port, protocol.to_owned()))
+            .into_iter()
+            .flatten()
+        {
+            let hit = users
+                .iter()
+                .filter(|(_, one)| overlap(one.address.as_deref(), address.as_deref()));
+            let hit = names(hit.map(|(node, _)| *node));
+            if !hit.is_empty() {
+                problems.push(of_ports(
+                    hit,
+                    format!("port {port}/{protocol} of the engine's machine is in use by container `{owner}`"),
+                    "choose another port, or stop that container",
+                ));
+                break;
+            }
         }
     }
     Ok(())
 }
 
+/// Says whether two containers cannot have the same port at these addresses.
+fn overlap(one: Option<&str>, other: Option<&str>) -> bool {
+    let is_all = |address: Option<&str>| matches!(address, None | Some("" | "0.0.0.0" | "::"));
+    is_all(one) || is_all(other) || one == other
+}
+
+/// Names nodes, each once.
+fn names<'n>(nodes: impl Iterator<Item = &'n CheckNode>) -> Vec<String> {
+    let mut names: Vec<String> = nodes.map(|node| node.name.clone()).collect();
+    names.dedup();
+    names
+}
+
+/// The address of the engine's machine at which a container publishes a port,
+/// and what the container is called.
+type Holder = (Option<String>, String);
+
 /// Collects ports that containers of others publish.
 async fn ports_taken(
     docker: &Docker,
     request: &CheckRequest,
-) -> Result<BTreeMap<(u16, String), String>, ProviderError> {
-    let mut taken = BTreeMap::new();
+) -> Result<BTreeMap<(u16, String), Vec<Holder>>, ProviderError> {
+    let mut taken: BTreeMap<(u16, String), Vec<Holder>> = BTreeMap::new();
     for container in view::list(docker, &std::collections::HashMap::new()).await? {
         if labels::is_of(container.labels.as_ref(), &request.infrastructure) {
             continue;
         }
-        let name = container
-            .names
-            .iter()
-            .flatten()
-            .next()
-            .map_or("", |name| name.trim_start_matches('/'));
-        for port in container.ports.iter().flatten() {
+        let name = view::name_of(&container).to_owned();
+        for port in container.ports.into_iter().flatten() {
             if let (Some(public), Some(protocol)) = (port.public_port, port.typ) {
-                taken.insert((public, protocol.to_string()), name.to_owned());
+                let holders = taken.entry((public, protocol.to_string())).or_default();
+                holders.push((port.ip, name.clone()));
             }
         }
     }

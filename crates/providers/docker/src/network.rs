@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use zenekar_base::{ErrorClass, InfrastructureId, ProviderError};
 
 use crate::error::{failed, invalid, is_conflict, is_not_found};
-use crate::labels;
+use crate::{labels, remove};
 
 /// Networks that are known to be there.
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ impl Networks {
         let mut known = self.known.lock().await;
         known.remove(infrastructure);
         for network in of_infrastructure(docker, infrastructure).await? {
-            remove(docker, &network).await?;
+            remove_one(docker, &network).await?;
         }
         Ok(())
     }
@@ -126,7 +126,7 @@ pub(crate) async fn list(
         .map_err(failed("list networks"))
 }
 
-async fn remove(docker: &Docker, network: &Network) -> Result<(), ProviderError> {
+async fn remove_one(docker: &Docker, network: &Network) -> Result<(), ProviderError> {
     let id = network.id.as_deref().unwrap_or_default();
     remove_by_id(docker, id, network.name.as_deref().unwrap_or(id)).await
 }
@@ -141,10 +141,10 @@ pub(crate) async fn remove_by_id(
         Ok(()) => Ok(()),
         Err(error) if is_not_found(&error) => Ok(()),
         Err(error) => {
-            let mut error = failed(format!("remove network `{name}`"))(error);
+            let error = failed(format!("remove network `{name}`"))(error);
             // Something is still in it, perhaps on its way out.
             if error.message.contains("active endpoints") {
-                error.class = ErrorClass::Retryable;
+                return Err(remove::in_use(docker, "network", (id, name), error).await);
             }
             Err(error)
         }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use bollard::Docker;
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::{
     ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
     StopContainerOptionsBuilder,
 };
-use zenekar_base::{InfrastructureId, ProviderError, ResourceId};
+use zenekar_base::{ErrorClass, InfrastructureId, ProviderError, ResourceId};
 use zenekar_provider::{Deleted, Owned, OwnedKind};
 
 use crate::error::{failed, invalid, is_conflict, is_not_found};
@@ -19,6 +20,9 @@ use crate::view;
 /// The infrastructure that volumes with our agent are said to be of: they
 /// serve all infrastructures of an engine.
 pub(crate) const AGENTS: &str = "zenekar-agent";
+
+/// Containers that a message names: who sees these knows where to look.
+const CONTAINERS_NAMED_MAX: usize = 3;
 
 /// Deletes an instance: there is nothing to be saved, so that it is killed
 /// unless a grace was asked for.
@@ -133,7 +137,74 @@ async fn remove_volume(docker: &Docker, name: &str) -> Result<(), ProviderError>
     {
         Ok(()) => Ok(()),
         Err(error) if is_not_found(&error) => Ok(()),
-        Err(error) => Err(failed(format!("remove volume `{name}`"))(error)),
+        Err(error) => {
+            let is_in_use = is_conflict(&error);
+            let error = failed(format!("remove volume `{name}`"))(error);
+            if is_in_use {
+                return Err(in_use(docker, "volume", (name, name), error).await);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Says which containers use a network or volume that cannot be removed for
+/// that reason. Those of ours are on their way out, those of others are not.
+pub(crate) async fn in_use(
+    docker: &Docker,
+    kind: &str,
+    (id, name): (&str, &str),
+    error: ProviderError,
+) -> ProviderError {
+    let filters = HashMap::from([(kind.to_owned(), vec![id.to_owned()])]);
+    let users = view::list(docker, &filters).await.unwrap_or_default();
+    let (ours, others): (Vec<_>, Vec<_>) = users
+        .iter()
+        // A network is held by what runs only.
+        .filter(|user| kind != "network" || is_alive(user))
+        .partition(|user| labels::get(user.labels.as_ref(), labels::INFRASTRUCTURE).is_some());
+    let message = if let Some((names, is_one)) = named(&others) {
+        let (is, uses, them) = if is_one {
+            ("is", "uses", "it")
+        } else {
+            ("are", "use", "them")
+        };
+        let cure = if kind == "network" {
+            "disconnect or remove"
+        } else {
+            "remove"
+        };
+        format!("{names}, which {is} not ours, still {uses} {kind} `{name}`: {cure} {them}")
+    } else if let Some((names, is_one)) = named(&ours) {
+        let uses = if is_one { "uses" } else { "use" };
+        format!("{names} still {uses} {kind} `{name}`")
+    } else {
+        error.message
+    };
+    ProviderError::new(ErrorClass::Retryable, message)
+}
+
+fn is_alive(container: &ContainerSummary) -> bool {
+    use ContainerSummaryStateEnum::{PAUSED, RESTARTING, RUNNING};
+    matches!(container.state, Some(PAUSED | RESTARTING | RUNNING))
+}
+
+/// Names the first containers of a list, and says whether there is one only.
+fn named(containers: &[&ContainerSummary]) -> Option<(String, bool)> {
+    let names: Vec<String> = containers
+        .iter()
+        .take(CONTAINERS_NAMED_MAX)
+        .map(|one| format!("`{}`", view::name_of(one)))
+        .collect();
+    let listed = names.join(", ");
+    match containers.len() {
+        0 => None,
+        1 => Some((format!("container {listed}"), true)),
+        count if count > names.len() => {
+            let more = count - names.len();
+            Some((format!("containers {listed} and {more} more"), false))
+        }
+        _ => Some((format!("containers {listed}"), false)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reads what a resource section says of a container.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use zenekar_base::Value;
@@ -10,6 +11,9 @@ const ENTRIES_MAX: usize = 1_000;
 
 /// The least memory that engines give a container, in MiB.
 const MEMORY_MIB_MIN: i64 = 6;
+
+/// The longest part of a host name that names are looked up with.
+const HOST_NAME_CHARS_MAX: usize = 63;
 
 /// A setting cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +38,7 @@ fn unfit(key: &'static str, message: impl Into<String>) -> Unfit {
 }
 
 /// Where an image comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     /// From a registry, if it is not there.
     Registry,
@@ -88,7 +92,7 @@ pub(crate) struct Volume {
 /// What a resource section says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Spec {
-    /// Name and tag.
+    /// Name and tag; empty if they, or the origin, cannot be used.
     pub(crate) image: String,
     pub(crate) origin: Origin,
     /// Whether our agent is the container's first process.
@@ -111,46 +115,87 @@ pub(crate) struct Spec {
 const STOP_GRACE_S_MAX: i64 = 40;
 
 impl Spec {
-    /// Reads a resource section, up to its first mistake.
+    /// Reads a resource section in which all has to be fine.
     pub(crate) fn of(rendered: &Rendered, default_image: &str) -> Result<Self, Unfit> {
+        let (spec, unfit) = Self::read(rendered, default_image);
+        unfit.into_iter().next().map_or(Ok(spec), Err)
+    }
+
+    /// Reads a resource section. What cannot be used counts as not said, and is
+    /// told besides.
+    pub(crate) fn read(rendered: &Rendered, default_image: &str) -> (Self, Vec<Unfit>) {
         let section = Section(&rendered.resource);
+        let mut mistakes = Mistakes::default();
         if section.0.get("privileged").is_some_and(is_true) {
-            return Err(unfit(
+            mistakes.0.push(unfit(
                 "privileged",
                 "containers of an infrastructure get no rights over the engine's machine",
             ));
         }
-        let named = section.text("image")?;
-        let image = image_name(
-            named.as_deref().unwrap_or(default_image),
-            section.text("tag")?.filter(|_| named.is_some()).as_deref(),
-        )?;
+        let image = mistakes.note(section.image(default_image));
+        let origin = mistakes.note(section.origin());
         let command = rendered.command.clone().filter(|words| !words.is_empty());
         // A machine that nothing is said of runs nothing but the agent.
-        let has_agent = rendered.user_data.is_some() || (named.is_none() && command.is_none());
-        Ok(Self {
-            image,
-            origin: section.origin()?,
-            has_agent,
+        let has_image = !matches!(section.text("image"), Ok(None));
+        let volumes = mistakes.note_all(section.list("volumes", volume));
+        mistakes.0.extend(same_targets(&volumes));
+        let spec = Self {
+            // Of an image from nowhere there is nothing to be known.
+            image: image.filter(|_| origin.is_some()).unwrap_or_default(),
+            origin: origin.unwrap_or(Origin::Registry),
+            has_agent: rendered.user_data.is_some() || (!has_image && command.is_none()),
             command,
             environment: rendered
                 .environment
                 .iter()
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect(),
-            ports: section.list("ports", published)?,
-            volumes: section.list("volumes", volume)?,
-            memory_bytes: section
-                .number("memory_mb", MEMORY_MIB_MIN, i64::MAX >> 20)?
+            ports: mistakes.note_all(section.list("ports", published)),
+            volumes,
+            memory_bytes: mistakes
+                .note(section.number("memory_mb", MEMORY_MIB_MIN, i64::MAX >> 20))
+                .flatten()
                 .map(|mib| mib << 20),
-            nano_cpus: section.nano_cpus()?,
-            pids_max: section.number("pids_max", 1, i64::from(i32::MAX))?,
-            network: section.network()?,
-            labels: section.labels()?,
-            hostname: section.text("hostname")?,
-            stop_grace_s: section.number("stop_grace_s", 0, STOP_GRACE_S_MAX)?,
-        })
+            nano_cpus: mistakes.note(section.nano_cpus()).flatten(),
+            pids_max: mistakes
+                .note(section.number("pids_max", 1, i64::from(i32::MAX)))
+                .flatten(),
+            network: mistakes.note(section.network()).flatten(),
+            labels: mistakes.note_all(section.labels()),
+            hostname: mistakes.note(section.hostname()).flatten(),
+            stop_grace_s: mistakes
+                .note(section.number("stop_grace_s", 0, STOP_GRACE_S_MAX))
+                .flatten(),
+        };
+        (spec, mistakes.0)
     }
+}
+
+/// Collects what cannot be used.
+#[derive(Default)]
+struct Mistakes(Vec<Unfit>);
+
+impl Mistakes {
+    fn note<T>(&mut self, read: Result<T, Unfit>) -> Option<T> {
+        read.map_err(|unfit| self.0.push(unfit)).ok()
+    }
+
+    fn note_all<T>(&mut self, read: Vec<Result<T, Unfit>>) -> Vec<T> {
+        read.into_iter().filter_map(|one| self.note(one)).collect()
+    }
+}
+
+/// Finds volumes of which one would lie over the other.
+fn same_targets(volumes: &[Volume]) -> Option<Unfit> {
+    let mut targets = BTreeSet::new();
+    let second = volumes
+        .iter()
+        .map(|volume| volume.target.trim_end_matches('/'))
+        .find(|target| !targets.insert(*target))?;
+    Some(unfit(
+        "volumes",
+        format!("two volumes have the target `{second}`"),
+    ))
 }
 
 fn is_true(value: &Value) -> bool {
@@ -200,6 +245,31 @@ impl Section<'_> {
         let text = text.trim();
         let is_said = !text.is_empty() && !text.starts_with("replace_with_");
         Ok(is_said.then(|| text.to_owned()))
+    }
+
+    fn image(&self, default_image: &str) -> Result<String, Unfit> {
+        let named = self.text("image")?;
+        let tag = self.text("tag")?.filter(|_| named.is_some());
+        image_name(named.as_deref().unwrap_or(default_image), tag.as_deref())
+    }
+
+    fn hostname(&self) -> Result<Option<String>, Unfit> {
+        const KEY: &str = "hostname";
+        let Some(name) = self.text(KEY)? else {
+            return Ok(None);
+        };
+        let is_fine = |one: char| one.is_ascii_alphanumeric() || matches!(one, '-' | '.' | '_');
+        if name.len() > HOST_NAME_CHARS_MAX {
+            let length = name.len();
+            let reason = format!(
+                "a host name has {HOST_NAME_CHARS_MAX} characters at most, and this one {length}"
+            );
+            return Err(unfit(KEY, reason));
+        }
+        if !name.chars().all(is_fine) || name.starts_with(['-', '.']) {
+            return Err(unfit(KEY, format!("`{name}` is no host name")));
+        }
+        Ok(Some(name))
     }
 
     fn number(&self, key: &'static str, least: i64, most: i64) -> Result<Option<i64>, Unfit> {
@@ -255,14 +325,16 @@ impl Section<'_> {
         }
     }
 
-    fn labels(&self) -> Result<Vec<(String, String)>, Unfit> {
+    fn labels(&self) -> Vec<Result<(String, String), Unfit>> {
         const KEY: &str = "labels";
         let entries = match self.0.get(KEY) {
-            None | Some(Value::Null) => return Ok(Vec::new()),
+            None | Some(Value::Null) => return Vec::new(),
             Some(Value::Map(entries)) => entries,
-            Some(_) => return Err(unfit(KEY, "names and values are wanted")),
+            Some(_) => return vec![Err(unfit(KEY, "names and values are wanted"))],
         };
-        check_count(KEY, entries.len())?;
+        if let Err(unfit) = check_count(KEY, entries.len()) {
+            return vec![Err(unfit)];
+        }
         entries
             .iter()
             .map(|(name, value)| {
@@ -281,13 +353,15 @@ impl Section<'_> {
         &self,
         key: &'static str,
         read: impl Fn(&Value) -> Result<T, String>,
-    ) -> Result<Vec<T>, Unfit> {
+    ) -> Vec<Result<T, Unfit>> {
         let entries = match self.0.get(key) {
-            None | Some(Value::Null) => return Ok(Vec::new()),
+            None | Some(Value::Null) => return Vec::new(),
             Some(Value::List(entries)) => entries.as_slice(),
             Some(one) => std::slice::from_ref(one),
         };
-        check_count(key, entries.len())?;
+        if let Err(unfit) = check_count(key, entries.len()) {
+            return vec![Err(unfit)];
+        }
         entries
             .iter()
             .map(|entry| read(entry).map_err(|message| unfit(key, message)))
@@ -372,10 +446,20 @@ fn published(value: &Value) -> Result<Published, String> {
     })
 }
 
+/// What a volume that is written as a mapping may have.
+const VOLUME_MEMBERS: [&str; 4] = ["source", "target", "read_only", "external"];
+
 /// Reads a volume: `/path`, `name:/path`, `/folder:/path:ro`, or a mapping with
 /// `source`, `target`, `read_only` and `external`.
 fn volume(value: &Value) -> Result<Volume, String> {
-    if let Value::Map(_) = value {
+    if let Value::Map(members) = value {
+        let is_known = |name: &str| VOLUME_MEMBERS.contains(&name);
+        if let Some((unknown, _)) = members.iter().find(|(name, _)| !is_known(name)) {
+            return Err(format!(
+                "a volume has no member `{unknown}`: there are `{}`",
+                VOLUME_MEMBERS.join("`, `")
+            ));
+        }
         let member = |name: &str| value.get(name).and_then(text_of);
         let target = member("target").ok_or("a volume lacks its `target`")?;
         let is_external = value.get("external").is_some_and(is_true);
@@ -433,8 +517,6 @@ fn path(text: &str) -> Result<String, String> {
 
 /// Makes a host name of an instance's name: `spark-worker/3` becomes `spark-worker-3`.
 pub(crate) fn host_name(name: &str) -> String {
-    /// The longest host name of Linux.
-    const CHARS_MAX: usize = 63;
     let mapped: String = name
         .chars()
         .map(|one| {
@@ -444,7 +526,7 @@ pub(crate) fn host_name(name: &str) -> String {
                 '-'
             }
         })
-        .take(CHARS_MAX)
+        .take(HOST_NAME_CHARS_MAX)
         .collect();
     let name = mapped.trim_matches('-');
     if name.is_empty() {

@@ -172,3 +172,48 @@ fn host_names_are_made_of_names() {
     }
     assert_eq!(host_name(&"x".repeat(100)).len(), 63);
 }
+
+#[test]
+fn all_mistakes_of_a_section_are_told_and_the_rest_is_read() {
+    let read = |keys: &[(&str, Value)]| Spec::read(&rendered(keys), "base:1");
+    let (found, mistakes) = read(&[
+        ("image", "nginx".into()),
+        ("ports", texts(&["80", "x", "y"])),
+        ("memory_mb", "much".into()),
+        ("privileged", Value::Bool(true)),
+        ("hostname", "h".repeat(64).into()),
+        ("network", "own".into()),
+    ]);
+    let mut keys: Vec<_> = mistakes.iter().map(|unfit| unfit.key).collect();
+    keys.sort_unstable();
+    assert_eq!(
+        keys,
+        ["hostname", "memory_mb", "ports", "ports", "privileged"]
+    );
+    assert_eq!(found.image, "nginx:latest");
+    assert_eq!(found.ports.len(), 1);
+    assert_eq!(found.network.as_deref(), Some("own"));
+    let (found, mistakes) = read(&[("image", "nginx".into()), ("origin", "ftp://x".into())]);
+    assert_eq!(found.image, "");
+    assert_eq!(mistakes.len(), 1);
+}
+
+#[test]
+fn volumes_that_cannot_be_meant_are_told() {
+    let misspelt = Value::Map(vec![
+        ("target".to_owned(), "/d".into()),
+        ("readonly".to_owned(), Value::Bool(true)),
+    ]);
+    for (volumes, words) in [
+        (misspelt, "a volume has no member `readonly`"),
+        (
+            texts(&["a:/data", "b:/data/"]),
+            "two volumes have the target `/data`",
+        ),
+    ] {
+        let error = spec(&[("volumes", volumes)]).unwrap_err();
+        assert_eq!(error.key, "volumes");
+        assert!(error.message.starts_with(words), "{error}");
+    }
+    assert!(spec(&[("volumes", texts(&["a:/data", "a:/data/x"]))]).is_ok());
+}

@@ -78,6 +78,12 @@ pub(crate) async fn list(
         .map_err(failed("list containers"))
 }
 
+/// Returns what people call a container.
+pub(crate) fn name_of(container: &ContainerSummary) -> &str {
+    let first = container.names.iter().flatten().next();
+    first.map_or("", |name| name.trim_start_matches('/'))
+}
+
 /// Says whether a text is the id of a container, so that it means nothing else in a filter.
 fn is_id(resource: &ResourceId) -> bool {
     let text = resource.as_str();

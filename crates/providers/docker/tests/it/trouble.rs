@@ -109,6 +109,96 @@ fn all_problems_are_found_at_once() {
     assert_eq!(bench.all(), []);
 }
 
+/// What is told of which nodes, without warnings.
+fn told(problems: &[zenekar_provider::Problem]) -> Vec<(&str, Vec<&str>)> {
+    let errors = problems.iter().filter(|problem| !problem.is_warning);
+    let mut told: Vec<_> = errors
+        .map(|problem| {
+            let nodes = problem.nodes.iter().map(String::as_str).collect();
+            (problem.key.as_deref().unwrap_or_default(), nodes)
+        })
+        .collect();
+    told.sort_unstable();
+    told
+}
+
+#[test]
+fn one_mistake_does_not_hide_another() {
+    let Some(bench) = Bench::new() else { return };
+    let missing = |name: &str, keys: Vec<(&str, Value)>| {
+        let mut request = bench.shell(name, 1, "true", keys);
+        let Value::Map(keys) = &mut request.rendered.resource else {
+            unreachable!("a section")
+        };
+        keys[0].1 = "zenekar-test/no-such-image:1".into();
+        request
+    };
+    let local = || ("origin", Value::from("local"));
+    let both = missing("both", vec![local(), ("ports", "x".into())]);
+    let tarball = ("origin", Value::from("http://127.0.0.1:1/none.tar"));
+    // One that comes from elsewhere is no reason to keep silent of the other.
+    let other = missing("other", vec![tarball]);
+    let mut capital = bench.shell("capital", 1, "true", Vec::new());
+    if let Value::Map(keys) = &mut capital.rendered.resource {
+        keys[0].1 = "Nginx".into();
+    }
+    let problems = check(&bench, &[(&both, 1), (&other, 1), (&capital, 1)]);
+    assert_eq!(
+        told(&problems),
+        [
+            ("image", vec!["both/1"]),
+            ("image", vec!["capital/1"]),
+            ("ports", vec!["both/1"]),
+        ],
+        "{problems:?}"
+    );
+    assert_eq!(problems.len(), 3, "{problems:?}");
+}
+
+#[test]
+fn ports_clash_at_the_same_address_only() {
+    let Some(bench) = Bench::new() else { return };
+    let ports = |name: &str, text: &str| bench.shell(name, 1, "true", vec![("ports", text.into())]);
+    let here = ports("here", "127.0.0.1:48190:80");
+    let there = ports("there", "127.0.0.2:48190:80");
+    assert_eq!(check(&bench, &[(&here, 1), (&there, 1)]), []);
+    let all = ports("all", "48190:80");
+    assert_eq!(
+        told(&check(&bench, &[(&here, 1), (&there, 1), (&all, 1)])),
+        [("ports", vec!["here/1", "there/1", "all/1"])]
+    );
+    assert_eq!(
+        told(&check(&bench, &[(&here, 2), (&there, 1)])),
+        [("ports", vec!["here/1"])]
+    );
+    // The same of what others have published.
+    let other = Bench::new().expect("there is an engine");
+    other.create(&other.shell(
+        "a",
+        1,
+        "exec sleep 600",
+        vec![("ports", "127.0.0.1:48190:80".into())],
+    ));
+    assert_eq!(
+        told(&check(&bench, &[(&here, 1), (&there, 1)])),
+        [("ports", vec!["here/1"])]
+    );
+}
+
+#[test]
+fn folders_that_are_missing_are_told_before() {
+    let Some(bench) = Bench::new() else { return };
+    let volumes = Value::List(vec!["/etc:/a:ro".into(), "/no/such/folder:/b".into()]);
+    let request = bench.shell("a", 1, "true", vec![("volumes", volumes)]);
+    let problems = check(&bench, &[(&request, 1)]);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].is_warning);
+    assert_eq!(
+        problems[0].message,
+        "there is no folder `/no/such/folder` on this machine"
+    );
+}
+
 #[test]
 fn a_container_that_cannot_start_leaves_nothing() {
     let Some(bench) = Bench::new() else { return };
@@ -194,4 +284,61 @@ fn the_engine_tells_about_itself_and_what_is_ours() {
     assert_eq!(owned(), []);
     let left = docker(&["ps", "-aq", "--filter", &format!("id={}", view.resource)]);
     assert_eq!(text_of(&left), "");
+}
+
+#[test]
+fn who_else_uses_what_is_ours_is_named() {
+    let Some(bench) = Bench::new() else { return };
+    let volumes = || vec![("volumes", "data:/data".into())];
+    let view = bench.create(&bench.shell("a", 1, "exec sleep 600", volumes()));
+    let network = format!("zenekar-{}", bench.infrastructure);
+    let volume = format!("zenekar-{}_data", bench.infrastructure);
+    let release = || {
+        let released = bench.provider.release(bench.infrastructure.clone());
+        bench.block_on(released)
+    };
+    let own = text_of(&docker(&[
+        "inspect",
+        "--format",
+        "{{slice .Name 1}}",
+        view.resource.as_str(),
+    ]));
+    let error = release().unwrap_err();
+    assert_eq!(error.class, ErrorClass::Retryable);
+    assert_eq!(
+        error.message,
+        format!("container `{own}` still uses volume `{volume}`")
+    );
+    bench.delete(&view);
+
+    let stranger = |name: &str, keys: &[&str]| {
+        let name = format!("stranger-{name}-{}", std::process::id());
+        let mut arguments = vec!["run", "-d", "--name", &name];
+        arguments.extend(keys);
+        arguments.extend([bench.image.as_str(), "sleep", "600"]);
+        let output = docker(&arguments);
+        assert!(output.status.success(), "{output:?}");
+        name
+    };
+    let mounted = format!("{volume}:/data");
+    let (one, other) = (
+        stranger("one", &["--network", &network]),
+        stranger("other", &["--volume", &mounted]),
+    );
+    let said = release().unwrap_err();
+    docker(&["rm", "-f", &other]);
+    let then = release().unwrap_err();
+    docker(&["rm", "-f", &one]);
+    assert_eq!(
+        said.message,
+        format!("container `{other}`, which is not ours, still uses volume `{volume}`: remove it")
+    );
+    assert_eq!(then.class, ErrorClass::Retryable);
+    assert_eq!(
+        then.message,
+        format!(
+            "container `{one}`, which is not ours, still uses network `{network}`: disconnect or remove it"
+        )
+    );
+    release().unwrap();
 }
