@@ -26,6 +26,8 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
+use crate::place::copy_program;
+
 /// The address of the machine that the tests make.
 const MACHINE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
@@ -88,7 +90,7 @@ impl Machine {
             ("test", own),
         ] {
             // Where programs are built may be closed to others.
-            fs::copy(program, directory.path().join(name)).expect("a copy");
+            copy_program(&program, &directory.path().join(name));
         }
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("own");
         if let Some(user) = user {
