@@ -10,6 +10,7 @@ mod echo;
 
 use std::error::Error;
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,6 +180,19 @@ pub struct HttpClient {
 impl HttpClient {
     /// Makes a client.
     pub fn new(settings: &HttpSettings) -> Result<Self, HttpError> {
+        Self::build(settings, |builder| builder)
+    }
+
+    /// Makes a client that asks no proxy, whatever the environment says: for
+    /// servers that only this machine reaches, see [`is_nearby`].
+    pub fn without_proxies(settings: &HttpSettings) -> Result<Self, HttpError> {
+        Self::build(settings, reqwest::ClientBuilder::no_proxy)
+    }
+
+    fn build(
+        settings: &HttpSettings,
+        finish: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, HttpError> {
         // Fails only if somebody was faster, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let setup = |error: reqwest::Error| HttpError::Setup {
@@ -199,7 +213,7 @@ impl HttpClient {
             builder = builder.tls_certs_merge(certificates);
         }
         Ok(Self {
-            client: builder.build().map_err(setup)?,
+            client: finish(builder).build().map_err(setup)?,
         })
     }
 
@@ -254,6 +268,35 @@ fn failure(place: &str, error: &reqwest::Error) -> HttpError {
     }
 }
 
+/// Addresses of Amazon's metadata services beyond the link-local ones.
+const METADATA_ADDRESSES: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+];
+
+/// Says whether an address leads to this machine or to the services that a
+/// cloud gives to each machine of its own (loopback, link-local, metadata). A
+/// proxy would ask its own machine's, and could read what is answered.
+pub fn is_nearby(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local(),
+        Ok(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
+            Some(address) => address.is_loopback() || address.is_link_local(),
+            None => {
+                address.is_loopback()
+                    || address.is_unicast_link_local()
+                    || METADATA_ADDRESSES.contains(&address)
+            }
+        },
+        Err(_) => {
+            let host = host.trim_end_matches('.');
+            host == "localhost" || host.ends_with(".localhost")
+        }
+    }
+}
+
 /// Returns the server of an address: paths and queries can hold secrets.
 fn place_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or("no host");
@@ -281,4 +324,34 @@ fn reason_of(error: &reqwest::Error) -> String {
         return "the exchange failed".to_owned();
     }
     reasons.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_this_machine_reaches_is_told() {
+        for (address, wanted) in [
+            ("http://127.0.0.1:51678/creds", true),
+            ("http://127.9.9.9/", true),
+            ("http://[::1]:80/", true),
+            ("http://localhost:1/", true),
+            ("http://LOCALHOST./", true),
+            ("http://169.254.169.254/latest/", true),
+            ("http://169.254.170.2/v2/x", true),
+            ("http://[::ffff:169.254.169.254]/", true),
+            ("http://[fe80::1]/", true),
+            ("http://[fd00:ec2::254]/latest/", true),
+            ("http://[fd00:ec2::23]/v1/credentials", true),
+            ("http://[fd00:ec2::1]/", false),
+            ("http://169.253.0.1/", false),
+            ("http://10.0.0.1/", false),
+            ("https://ec2.eu-west-1.amazonaws.com/", false),
+            ("http://localhost.example.com/", false),
+        ] {
+            let url = Url::parse(address).unwrap();
+            assert_eq!(is_nearby(&url), wanted, "{address}");
+        }
+    }
 }

@@ -48,7 +48,7 @@ impl Api {
             Endpoint::new(region, settings.endpoint.as_deref(), false)?;
         }
         Ok(Self {
-            keys: Keys::new(settings, http.clone()),
+            keys: Keys::new(settings, http.clone())?,
             http,
             region: settings.region.clone(),
             address: settings.endpoint.clone(),

@@ -23,10 +23,13 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use secrecy::ExposeSecret as _;
 use tokio::sync::{Mutex, OnceCell};
 use zenekar_base::{ErrorClass, ProviderError};
-use zenekar_http::{HeaderName, HeaderValue, HttpClient, HttpError, Method, Url};
+use zenekar_http::{
+    HeaderName, HeaderValue, HttpClient, HttpError, HttpSettings, Method, Url, is_nearby,
+};
 
 use crate::error::one_line;
 use crate::limits::{CREDENTIALS_ANSWER_BYTES_MAX, CREDENTIALS_TIMEOUT, RENEWAL_LEAD};
+use crate::profile;
 use crate::settings::Ec2Settings;
 
 /// How long a connection for credentials may take to open where nobody says so.
@@ -40,13 +43,13 @@ pub(crate) struct Keys {
     given: Option<Credentials>,
     profile: Option<String>,
     region: Option<String>,
-    http: HttpClient,
+    http: Bridge,
     chain: OnceCell<SdkConfig>,
     cached: Mutex<Option<Credentials>>,
 }
 
 impl Keys {
-    pub(crate) fn new(settings: &Ec2Settings, http: HttpClient) -> Self {
+    pub(crate) fn new(settings: &Ec2Settings, http: HttpClient) -> Result<Self, HttpError> {
         let given = settings.credentials.as_ref().map(|given| {
             Credentials::new(
                 given.access_key.clone(),
@@ -59,14 +62,19 @@ impl Keys {
                 "settings",
             )
         });
-        Self {
+        let nearby = match &given {
+            // Nobody is asked.
+            Some(_) => http.clone(),
+            None => HttpClient::without_proxies(&HttpSettings::default())?,
+        };
+        Ok(Self {
             given,
-            profile: settings.profile.clone(),
+            profile: settings.profile.clone().or_else(profile::of_environment),
             region: settings.region.clone(),
-            http,
+            http: Bridge { http, nearby },
             chain: OnceCell::new(),
             cached: Mutex::new(None),
-        }
+        })
     }
 
     /// Says whether new credentials can take the place of those that ended.
@@ -78,11 +86,15 @@ impl Keys {
     pub(crate) async fn chain(&self) -> &SdkConfig {
         self.chain
             .get_or_init(|| async {
-                let connector = Bridge(self.http.clone());
+                let bridge = self.http.clone();
                 let mut loader =
-                    aws_config::defaults(BehaviorVersion::latest()).http_client(connector);
+                    aws_config::defaults(BehaviorVersion::latest()).http_client(bridge.clone());
                 if let Some(region) = &self.region {
                     loader = loader.region(Region::new(region.clone()));
+                } else if let Some(fallback) =
+                    profile::region_beside_empty_variables(self.profile.as_deref(), bridge)
+                {
+                    loader = loader.region(fallback);
                 }
                 if let Some(profile) = &self.profile {
                     loader = loader.profile_name(profile);
@@ -114,7 +126,11 @@ impl Keys {
     }
 
     async fn find(&self) -> Result<Credentials, ProviderError> {
+        if let Some(name) = &self.profile {
+            profile::must_exist(name)?;
+        }
         let chain = self.chain().await;
+        let nothing = || nothing(self.profile.as_deref());
         let Some(provider) = chain.credentials_provider() else {
             return Err(nothing());
         };
@@ -126,7 +142,14 @@ impl Keys {
                     CredentialsError::ProviderTimedOut(_) => ErrorClass::Retryable,
                     _ => ErrorClass::Auth,
                 },
-                format!("cannot get credentials: {}", reason(&error)),
+                match &self.profile {
+                    Some(name) => format!(
+                        "cannot get credentials with profile `{name}` of {}: {}",
+                        profile::files_in_words(),
+                        reason(&error)
+                    ),
+                    None => format!("cannot get credentials: {}", reason(&error)),
+                },
             )),
             Err(_) => Err(ProviderError::new(
                 ErrorClass::Retryable,
@@ -139,12 +162,15 @@ impl Keys {
     }
 }
 
-fn nothing() -> ProviderError {
-    ProviderError::new(
-        ErrorClass::Auth,
-        "no credentials: neither a stored cloud nor the environment, the shared files of Amazon's \
-         tools or a metadata service has any",
-    )
+fn nothing(profile: Option<&str>) -> ProviderError {
+    let mut message = "no credentials: neither a stored cloud nor the environment, the shared \
+                       files of Amazon's tools or a metadata service has any"
+        .to_owned();
+    if let Some(name) = profile {
+        let files = profile::files_in_words();
+        message = format!("{message}; profile `{name}` of {files} has none either");
+    }
+    ProviderError::new(ErrorClass::Auth, message)
 }
 
 fn is_same(one: &Credentials, other: &Credentials) -> bool {
@@ -168,9 +194,14 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     one_line(&text)
 }
 
-/// Lets Amazon's crates make their requests through our HTTP client.
+/// Lets Amazon's crates make their requests through our HTTP client. What only
+/// this machine reaches (metadata, a container's service) is never asked through
+/// a proxy, which would see its answer or give that of its own machine.
 #[derive(Clone, Debug)]
-struct Bridge(HttpClient);
+pub(crate) struct Bridge {
+    http: HttpClient,
+    nearby: HttpClient,
+}
 
 impl SmithyClient for Bridge {
     fn http_connector(
@@ -181,7 +212,7 @@ impl SmithyClient for Bridge {
         let connect = settings.connect_timeout().unwrap_or(CONNECT_TIMEOUT);
         let read = settings.read_timeout().unwrap_or(READ_TIMEOUT);
         SharedHttpConnector::new(Connector {
-            http: Arc::new(self.0.clone()),
+            bridge: Arc::new(self.clone()),
             timeout: connect + read,
         })
     }
@@ -189,7 +220,7 @@ impl SmithyClient for Bridge {
 
 /// The client with the time-outs of one kind of request.
 struct Connector {
-    http: Arc<HttpClient>,
+    bridge: Arc<Bridge>,
     timeout: Duration,
 }
 
@@ -201,9 +232,14 @@ impl fmt::Debug for Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (http, timeout) = (Arc::clone(&self.http), self.timeout);
+        let (bridge, timeout) = (Arc::clone(&self.bridge), self.timeout);
         HttpConnectorFuture::new(async move {
             let request = translate(&request, timeout)?;
+            let http = if is_nearby(&request.url) {
+                &bridge.nearby
+            } else {
+                &bridge.http
+            };
             let answer = http.call(request).await.map_err(|error| match error {
                 HttpError::NotSent { .. } => ConnectorError::io(error.into()).never_connected(),
                 HttpError::Unanswered { .. } => ConnectorError::timeout(error.into()),

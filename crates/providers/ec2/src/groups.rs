@@ -117,7 +117,7 @@ impl Groups {
             }
             found.retain(|_, id| *id != group.id);
             if let Err(error) = delete(api, &group.id).await {
-                failed = Some(error);
+                failed = failed.or(Some(error));
             }
         }
         failed.map_or(Ok(()), Err)

@@ -7,7 +7,7 @@ use zenekar_base::{
 
 use crate::answer::{items, tag, text, text_at};
 use crate::error::one_line;
-use crate::tags::{TAG_CONSOLE_NAME, TAG_INFRASTRUCTURE, TAG_INSTANCE, TAG_NAME};
+use crate::tags::{TAG_CONSOLE_NAME, TAG_INFRASTRUCTURE, TAG_INSTANCE, TAG_NAME, TAG_TOKEN};
 
 /// Reasons that say nothing: somebody asked for it.
 const EXPECTED: &[&str] = &[
@@ -92,7 +92,11 @@ fn read(node: Node<'_, '_>) -> Option<Seen> {
                 all,
                 private: private.filter(|_| !is_first).map(str::to_owned),
             },
-            token: text(node, "clientToken").map(Token::new),
+            // That of a spot request may be another than the one that we gave.
+            token: infrastructure
+                .and_then(|_| tag(node, TAG_TOKEN))
+                .or_else(|| text(node, "clientToken"))
+                .map(Token::new),
             revision: 0,
             detail: detail(node, state),
         },
@@ -170,6 +174,20 @@ mod tests {
         );
         assert_eq!(one.view.addresses.private(), Some("10.0.0.3"));
         assert_eq!(one.view.token, Some(Token::new("t")));
+    }
+
+    #[test]
+    fn the_token_of_the_tag_counts() {
+        let ours = "<tagSet><item><key>zenekar:infrastructure</key><value>a</value></item>\
+             <item><key>zenekar:token</key><value>ours</value></item></tagSet>";
+        let foreign = "<tagSet><item><key>zenekar:token</key><value>ours</value></item></tagSet>";
+        for (tags, wanted) in [(ours, "ours"), (foreign, "spot"), ("", "spot")] {
+            let one = seen(&format!(
+                "<instanceId>i-1</instanceId><instanceState><name>running</name></instanceState>\
+                 <clientToken>spot</clientToken>{tags}"
+            ));
+            assert_eq!(one.view.token, Some(Token::new(wanted)), "{tags}");
+        }
     }
 
     #[test]

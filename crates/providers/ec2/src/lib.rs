@@ -24,6 +24,7 @@ mod limits;
 mod observe;
 mod owned;
 mod ports;
+mod profile;
 mod provider;
 mod request;
 mod settings;

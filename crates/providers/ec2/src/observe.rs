@@ -9,7 +9,7 @@ use crate::limits::{FILTER_VALUES_MAX, PAGE_ITEMS};
 use crate::provider::Ec2Provider;
 use crate::request::Request;
 use crate::spot;
-use crate::tags::TAG_INFRASTRUCTURE;
+use crate::tags::{TAG_INFRASTRUCTURE, TAG_TOKEN};
 
 impl Ec2Provider {
     /// Shows instances to an infrastructure.
@@ -68,17 +68,21 @@ impl Ec2Provider {
         Ok(seen.into_iter().next())
     }
 
-    /// Looks for what a token created.
+    /// Looks for what a token created: by what was sent with the request, and
+    /// by our tag, because a spot instance may show its spot request's token.
     pub(crate) async fn by_token(&self, token: &str) -> Result<Option<Seen>, ApiError> {
-        let request = listing().filtered("client-token", [token]);
-        let seen = self.api.pages(&request, of_reservations).await?;
-        let mut matching = seen.into_iter().filter(|one| {
-            one.view
-                .token
-                .as_ref()
-                .is_some_and(|of| of.as_str() == token)
-        });
-        Ok(matching.next())
+        for filter in ["client-token".to_owned(), format!("tag:{TAG_TOKEN}")] {
+            let request = listing().filtered(&filter, [token]);
+            let seen = self.api.pages(&request, of_reservations).await?;
+            let mut matching = seen.into_iter().filter(|one| {
+                let its = one.view.token.as_ref();
+                its.is_some_and(|its| its.as_str() == token)
+            });
+            if let Some(found) = matching.next() {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 }
 

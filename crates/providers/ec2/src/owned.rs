@@ -114,7 +114,7 @@ impl Ec2Provider {
             } else {
                 self.delete_volume(&volume.id).await
             };
-            failed = deleted.err().or(failed);
+            failed = failed.or(deleted.err());
         }
         failed.map_or(Ok(()), Err)
     }

@@ -273,8 +273,10 @@ impl Provider for Ec2Provider {
 
     fn release(&self, infrastructure: InfrastructureId) -> Call<'_, ()> {
         Box::pin(async move {
-            self.release_volumes(&infrastructure).await?;
-            Ok(self.groups.release(&self.api, &infrastructure).await?)
+            // What cannot be removed is no reason to leave the rest.
+            let volumes = self.release_volumes(&infrastructure).await;
+            let groups = self.groups.release(&self.api, &infrastructure).await;
+            Ok(volumes.and(groups)?)
         })
     }
 

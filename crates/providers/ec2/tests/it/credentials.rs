@@ -145,6 +145,157 @@ fn a_service_of_the_container_gives_credentials() {
     assert!(printed.contains("session true"), "{printed}");
 }
 
+/// Asks a peer through the environment's proxy, and says how it ended.
+fn ask_through_the_proxy() {
+    block_on(async {
+        let provider = Ec2Provider::open(Ec2Settings {
+            name: "ec2".to_owned(),
+            endpoint: Some("http://ec2.example".to_owned()),
+            region: Some("eu-west-1".to_owned()),
+            ..Ec2Settings::default()
+        })
+        .unwrap();
+        let answer = provider
+            .observe(InfrastructureId::new("ours"), ObserveScope::All)
+            .await;
+        println!("answer {answer:?}");
+    });
+}
+
+#[test]
+fn metadata_is_not_asked_for_through_a_proxy() {
+    if is_child() {
+        return ask_through_the_proxy();
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let service = runtime.block_on(Peer::start(|_| {
+        Reply::json(
+            r#"{"AccessKeyId":"FROMCONTAINER","SecretAccessKey":"x","Token":"t","Expiration":"2099-01-01T00:00:00Z"}"#,
+        )
+    }));
+    let proxy = runtime.block_on(Peer::start(|_| instances("", None)));
+    let test = "credentials::metadata_is_not_asked_for_through_a_proxy";
+    let url = format!("{}/keys", service.url);
+    let printed = in_process(
+        test,
+        &[
+            ("HTTP_PROXY", &proxy.url),
+            ("http_proxy", &proxy.url),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url),
+        ],
+    );
+    assert!(printed.contains("answer Ok([])"), "{printed}");
+    let asked: Vec<String> = proxy.log().iter().map(|form| form.path.clone()).collect();
+    assert_eq!(asked, ["http://ec2.example/"], "the proxy is for the rest");
+    assert_eq!(service.log().len(), 1);
+    // The metadata of an instance: nobody is at its address here, and the proxy
+    // is not asked instead. The time until that is known is not waited for.
+    let printed = in_process(
+        test,
+        &[
+            ("HTTP_PROXY", &proxy.url),
+            ("http_proxy", &proxy.url),
+            ("AWS_EC2_METADATA_DISABLED", "false"),
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1"),
+        ],
+    );
+    assert!(printed.contains("answer Err"), "{printed}");
+    assert_eq!(proxy.log().len(), 1, "{:?}", proxy.log());
+}
+
+/// Says which region is taken.
+fn show_the_region() {
+    block_on(async {
+        let provider = Ec2Provider::open(Ec2Settings {
+            name: "ec2".to_owned(),
+            ..Ec2Settings::default()
+        })
+        .unwrap();
+        let answer = provider
+            .observe(InfrastructureId::new("ours"), ObserveScope::All)
+            .await;
+        println!("failed: {}", answer.expect_err("nobody is there"));
+    });
+}
+
+#[test]
+fn an_empty_variable_names_no_region() {
+    if is_child() {
+        return show_the_region();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    std::fs::write(
+        &file,
+        "[default]\nregion = mars-1\n[profile other]\nregion = venus-1\n",
+    )
+    .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let proxy = runtime.block_on(Peer::start(|_| Reply::Close));
+    let base = [
+        ("AWS_CONFIG_FILE", file.to_str().unwrap()),
+        ("AWS_ACCESS_KEY_ID", "KEY"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+        // Nothing of this leaves the machine.
+        ("HTTPS_PROXY", proxy.url.as_str()),
+    ];
+    let cases: [(&[(&str, &str)], &str); 6] = [
+        (&[], "mars-1"),
+        (&[("AWS_REGION", "")], "mars-1"),
+        (&[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "")], "mars-1"),
+        (
+            &[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "moon-1")],
+            "moon-1",
+        ),
+        (&[("AWS_REGION", ""), ("AWS_PROFILE", "other")], "venus-1"),
+        (&[("AWS_REGION", ""), ("AWS_PROFILE", "")], "mars-1"),
+    ];
+    for (more, region) in cases {
+        let variables: Vec<_> = base.iter().chain(more).copied().collect();
+        let printed = in_process("credentials::an_empty_variable_names_no_region", &variables);
+        let host = format!("https://ec2.{region}.amazonaws.com");
+        assert!(printed.contains(&host), "{more:?}: {printed}");
+    }
+}
+
+#[test]
+fn a_profile_that_is_not_there_is_named() {
+    if is_child() {
+        return ask_with_the_chain();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (config, credentials) = (folder.path().join("config"), folder.path().join("keys"));
+    std::fs::write(&config, "[profile bare]\nregion = mars-1\n").unwrap();
+    std::fs::write(
+        &credentials,
+        "[default]\naws_access_key_id = DEFAULT\naws_secret_access_key = x\n",
+    )
+    .unwrap();
+    let (config, credentials) = (config.to_str().unwrap(), credentials.to_str().unwrap());
+    let files = [
+        ("AWS_CONFIG_FILE", config),
+        ("AWS_SHARED_CREDENTIALS_FILE", credentials),
+    ];
+    let ask = |profile: &str| {
+        let profile = [("AWS_PROFILE", profile)];
+        let variables: Vec<_> = files.iter().chain(&profile).copied().collect();
+        in_process(
+            "credentials::a_profile_that_is_not_there_is_named",
+            &variables,
+        )
+    };
+    let (printed, places) = (ask("nope"), format!("`{config}` and `{credentials}`"));
+    let wanted = format!("there is no profile `nope` in {places} (auth)");
+    assert!(printed.contains(&wanted), "{printed}");
+    let printed = ask("bare");
+    assert!(
+        printed.contains(&format!("profile `bare` of {places} has none either")),
+        "{printed}"
+    );
+    assert!(ask("default").contains("signed by DEFAULT"));
+    assert!(ask("").contains("signed by DEFAULT"));
+}
+
 #[test]
 fn nothing_at_all_is_said_so() {
     if is_child() {

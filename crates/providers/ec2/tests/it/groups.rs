@@ -351,3 +351,34 @@ fn disks_that_an_image_leaves_behind_are_released() {
         assert_eq!(deleted, ["vol-1"]);
     });
 }
+
+#[test]
+fn a_disk_that_stays_does_not_keep_groups() {
+    block_on(async {
+        let peer = Peer::start(move |form| match form.action() {
+            "DescribeVolumes" => Reply::refusal(503, "Unavailable", "later"),
+            "DescribeSecurityGroups" => {
+                let group = |id: &str| {
+                    format!(
+                        "<item><groupId>{id}</groupId><groupName>{id}</groupName><tagSet><item>\
+                         <key>zenekar:infrastructure</key><value>web</value></item></tagSet></item>"
+                    )
+                };
+                let groups = group("sg-1") + &group("sg-2");
+                Reply::xml(format!(
+                    "<R><securityGroupInfo>{groups}</securityGroupInfo></R>"
+                ))
+            }
+            "DeleteSecurityGroup" if form.get("GroupId") == "sg-1" => {
+                Reply::refusal(400, "DependencyViolation", "in use")
+            }
+            _ => Reply::xml("<R/>"),
+        })
+        .await;
+        let provider = open(&peer.url, "eu-west-1");
+        let answer = provider.release(InfrastructureId::new("web")).await;
+        let error = answer.unwrap_err();
+        assert!(error.message.contains("DescribeVolumes"), "{error}");
+        assert_eq!(peer.count("DeleteSecurityGroup"), 2);
+    });
+}
