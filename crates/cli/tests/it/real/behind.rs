@@ -1,4 +1,4 @@
-//! Somebody else stops and takes away machines while `watch` runs.
+//! Somebody else stops and takes away machines, while `watch` runs and while nothing does.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -31,6 +31,13 @@ fn wait_for(cloud: &dyn Cloud, name: &str, hurt: &[String], what: &str) {
         );
         std::thread::sleep(Duration::from_millis(500));
     }
+}
+
+/// Takes a machine of the front away behind the back of everybody.
+fn take_one(cloud: &dyn Cloud, name: &str) {
+    let machines = cloud.machines(name);
+    let gone = machines.iter().find(|one| one.name.starts_with("web/"));
+    cloud.destroy(gone.expect("there is a web"));
 }
 
 fn heals(cloud: &dyn Cloud) {
@@ -66,6 +73,24 @@ fn heals(cloud: &dyn Cloud) {
     verify(cloud, &name, &[], "after healing and going down");
 }
 
+/// Nobody watches: the very next commands find it out and make good, and end
+/// only then.
+fn is_found_out(cloud: &dyn Cloud) {
+    let sandbox = Sandbox::new();
+    let name = unique("found");
+    describe(&sandbox, cloud, &name, 2);
+    run_at(&sandbox, cloud, &UP).expect(0);
+    take_one(cloud, &name);
+    run_at(&sandbox, cloud, &UP).expect(0);
+    verify(cloud, &name, &[("db", 1), ("web", 2)], "after `up`");
+    take_one(cloud, &name);
+    let scale = ["scale", name.as_str(), "web=3", "--timeout", "180s"];
+    run_at(&sandbox, cloud, &scale).expect(0);
+    verify(cloud, &name, &[("db", 1), ("web", 3)], "after `scale`");
+    run_at(&sandbox, cloud, &down(&name)).expect(0);
+    verify(cloud, &name, &[], "after going down");
+}
+
 #[test]
 fn docker_heals_what_others_hurt() {
     if let Some(cloud) = DockerCloud::find() {
@@ -84,5 +109,26 @@ fn ec2_heals_what_others_hurt() {
 fn openstack_heals_what_others_hurt() {
     if let Some(cloud) = OpenStackCloud::find() {
         heals(&cloud);
+    }
+}
+
+#[test]
+fn docker_commands_find_out_what_is_gone() {
+    if let Some(cloud) = DockerCloud::find() {
+        is_found_out(&cloud);
+    }
+}
+
+#[test]
+fn ec2_commands_find_out_what_is_gone() {
+    if let Some(cloud) = Ec2Cloud::find() {
+        is_found_out(&cloud);
+    }
+}
+
+#[test]
+fn openstack_commands_find_out_what_is_gone() {
+    if let Some(cloud) = OpenStackCloud::find() {
+        is_found_out(&cloud);
     }
 }
