@@ -6,6 +6,7 @@
 //! `ec2@cloud=production,eu-west-1`. Two places are two providers: each has its
 //! own line of calls and is looked at with calls of its own.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -40,6 +41,23 @@ impl CloudKey {
     }
 }
 
+/// What stands for a user's name or password in an address.
+const MASK: &str = "***";
+
+/// Returns a text in which the addresses' users and passwords are masked: names
+/// of providers go into journals and onto screens.
+fn without_user(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Cow::Borrowed(text);
+    };
+    let end = rest.find(['/', '?', '#', ',']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    match authority.rsplit_once('@') {
+        Some((_, host)) => Cow::Owned(format!("{scheme}://{MASK}@{host}{path}")),
+        None => Cow::Borrowed(text),
+    }
+}
+
 /// Returns the kind of the provider that a text names: what is before its `@`.
 pub fn kind_of_provider(key: &str) -> &str {
     key.split_once('@').map_or(key, |(kind, _)| kind)
@@ -57,7 +75,7 @@ impl fmt::Display for CloudKey {
         let mut separator = '@';
         for (name, value) in settings {
             if let Some(value) = value {
-                write!(formatter, "{separator}{name}{value}")?;
+                write!(formatter, "{separator}{name}{}", without_user(value))?;
                 separator = ',';
             }
         }
@@ -89,7 +107,7 @@ impl FromStr for CloudKey {
 
     fn from_str(text: &str) -> Result<Self, CloudKeyError> {
         let refuse = |reason| CloudKeyError {
-            text: text.chars().take(80).collect(),
+            text: without_user(text).chars().take(80).collect(),
             reason,
         };
         if text.len() > TEXT_BYTES_MAX {
@@ -112,6 +130,11 @@ impl FromStr for CloudKey {
             } else if let Some(value) = setting.strip_prefix("project=") {
                 (&mut key.project, value)
             } else if setting.contains("://") {
+                if matches!(without_user(setting), Cow::Owned(_)) {
+                    return Err(refuse(
+                        "its endpoint has a user's name or password before its `@`; leave them out",
+                    ));
+                }
                 (&mut key.endpoint, setting)
             } else {
                 (&mut key.region, setting)
@@ -144,6 +167,30 @@ mod tests {
             let key: CloudKey = text.parse().unwrap();
             assert_eq!(key.to_string(), text);
             assert_eq!(kind_of_provider(text), key.kind);
+        }
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for endpoint in [
+            "http://me:hunter2@10.0.0.1:5000/v3",
+            "http://me:hunter2@x:5000",
+            "tcp://hunter2@x",
+            "http://a@hunter2@x/",
+        ] {
+            let key = CloudKey {
+                region: Some("r".to_owned()),
+                endpoint: Some(endpoint.to_owned()),
+                ..CloudKey::of_kind("nova")
+            };
+            let shown = key.to_string();
+            assert!(shown.contains("://***@"), "{shown}");
+            for text in [shown.clone(), format!("nova@r,{endpoint}")] {
+                let refused = text.parse::<CloudKey>().unwrap_err().to_string();
+                assert!(refused.contains("before its `@`"), "{refused}");
+                assert!(!refused.contains("hunter2"), "{refused}");
+            }
+            assert!(!shown.contains("hunter2"), "{shown}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use zenekar_base::{CloudKey, Map, Value};
 
+use crate::endpoint;
 use crate::error::CredentialsError;
 use crate::kind::CloudKind;
 
@@ -113,7 +114,7 @@ impl NamedCloud {
         }
         check_value(name, value)?;
         if name == "endpoint" {
-            check_endpoint(value)?;
+            endpoint::check(self.kind, value)?;
         }
         if self
             .settings
@@ -223,29 +224,6 @@ fn check_value(name: &str, value: &str) -> Result<(), CredentialsError> {
             "the value of `{name}` is empty, longer than {SETTING_BYTES_MAX} bytes, or has control characters"
         )))
     }
-}
-
-/// Fails unless a text is an address that tells no secrets.
-fn check_endpoint(value: &str) -> Result<(), CredentialsError> {
-    let Some((_, rest)) = value.split_once("://") else {
-        return Err(CredentialsError::Invalid(
-            "the endpoint has to be an address such as `https://cloud.example.org:5000/v3`"
-                .to_owned(),
-        ));
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    if authority.contains('@') {
-        // The address is not quoted: it holds a password.
-        return Err(CredentialsError::Invalid(
-            "the endpoint has a user's name or password before its `@`; leave them out".to_owned(),
-        ));
-    }
-    if value.contains([' ', ',']) {
-        return Err(CredentialsError::Invalid(
-            "the endpoint has blanks or commas".to_owned(),
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! Of each cloud there are two files: what it is and where, for people to read,
 //! and its secrets, sealed with a key that is kept apart from them. What seals
-//! the secrets also binds them to the cloud's name, kind and endpoint: they are
+//! the secrets also binds them to the cloud's name, kind, endpoint and trusted
+//! certificates: they are
 //! opened for nobody else, and never sent elsewhere because a file was edited.
 //!
 //! Architecture invariant: a secret is in a [`secrecy::SecretString`] or in a
@@ -10,6 +11,7 @@
 //! serialises one.
 
 mod cloud;
+mod endpoint;
 mod error;
 mod files;
 mod import;

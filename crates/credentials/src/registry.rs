@@ -16,6 +16,9 @@ use crate::kind::CloudKind;
 use crate::seal;
 use crate::secrets::Secrets;
 
+/// The version of the descriptions that are written; it grows when older
+/// versions of Zenekar could not read them any more.
+const FORMAT: u32 = 1;
 /// Bytes of a file of ours: a description with all settings at their longest.
 const FILE_BYTES_MAX: u64 = 256 << 10;
 /// Clouds in one folder: far more than anybody has accounts.
@@ -108,7 +111,7 @@ impl Registry {
         let Some(bytes) = files::read(&path, FILE_BYTES_MAX, Privacy::Readable)? else {
             return Ok(None);
         };
-        seal::check_version(&path, &bytes, |value| value.get("version"))?;
+        seal::check_version(&path, &bytes, FORMAT, |value| value.get("version"))?;
         let stored: Stored = serde_json::from_slice(&bytes)
             .map_err(|error| CredentialsError::malformed(&path, error.to_string()))?;
         if stored.name != name {
@@ -174,7 +177,7 @@ impl Registry {
             sealed_file = Some(name);
         }
         let stored = Stored {
-            version: seal::FORMAT,
+            version: FORMAT,
             name: cloud.name.clone(),
             kind: cloud.kind.name().to_owned(),
             settings: cloud.settings.clone(),
@@ -203,8 +206,10 @@ impl Registry {
             return Err(CredentialsError::Unknown(name.to_owned()));
         }
         let _lock = self.lock()?;
-        files::remove(&path)?;
+        // The secrets first: whoever is killed in between leaves a cloud that can
+        // be removed again, and not secrets that nobody knows of.
         self.sweep(name, None)?;
+        files::remove(&path)?;
         files::sync_folder(&self.folder)
     }
 
@@ -259,14 +264,21 @@ impl Registry {
         Ok(file)
     }
 
-    /// Removes what is left of a cloud's former secrets, and what was never finished.
+    /// Removes what is left of a cloud's former secrets, secrets of clouds that
+    /// are not there, and what was never finished.
     fn sweep(&self, name: &str, kept: Option<&str>) -> Result<(), CredentialsError> {
         let fail = |error| CredentialsError::file("read", &self.folder, error);
         for entry in fs::read_dir(&self.folder).map_err(fail)? {
             let file = entry.map_err(fail)?.file_name();
             let Some(file) = file.to_str() else { continue };
             let is_former = self.is_sealed_file_of(name, file) && Some(file) != kept;
-            if is_former || file.starts_with(UNFINISHED) {
+            let owner = file
+                .strip_suffix(SEALED)
+                .and_then(|stem| stem.split_once(SEPARATOR))
+                .map(|(owner, _)| owner)
+                .filter(|owner| *owner != name && self.is_sealed_file_of(owner, file));
+            let is_left = owner.is_some_and(|owner| !self.description(owner).exists());
+            if is_former || is_left || file.starts_with(UNFINISHED) {
                 files::remove(&self.folder.join(file))?;
             }
         }

@@ -15,7 +15,7 @@ use crate::secrets::Secrets;
 
 /// The version of the format that is written; it grows when older versions of
 /// Zenekar could not read the file any more.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 /// Bytes of the tag that shows that nothing was changed.
 pub(crate) const TAG_BYTES: usize = 16;
 /// What the sealed bytes are good for, so that they are taken for nothing else.
@@ -29,6 +29,10 @@ struct Header {
     kind: String,
     /// Where the secrets may be sent.
     endpoint: Option<String>,
+    /// Whom they may be sent to: the file with certificates that are trusted;
+    /// empty if there is none. Version 1 does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ca_file: Option<String>,
     cipher: String,
     key: KeyHeader,
 }
@@ -72,6 +76,7 @@ pub(crate) fn seal(
         name: cloud.name.clone(),
         kind: cloud.kind.name().to_owned(),
         endpoint: cloud.setting("endpoint").map(str::to_owned),
+        ca_file: Some(cloud.setting("ca_file").unwrap_or_default().to_owned()),
         cipher: CIPHER.to_owned(),
         key: key_header,
     };
@@ -148,7 +153,7 @@ pub(crate) fn sealed_with(path: &Path, text: &[u8]) -> Result<SealWith, Credenti
 }
 
 fn read(path: &Path, text: &[u8]) -> Result<Sealed, CredentialsError> {
-    check_version(path, text, |value| value.pointer("/header/version"))?;
+    check_version(path, text, FORMAT, |value| value.pointer("/header/version"))?;
     let sealed: Sealed = serde_json::from_slice(text).map_err(|_| {
         CredentialsError::malformed(path, "it is not what Zenekar stores secrets in")
     })?;
@@ -162,6 +167,7 @@ fn read(path: &Path, text: &[u8]) -> Result<Sealed, CredentialsError> {
 pub(crate) fn check_version(
     path: &Path,
     text: &[u8],
+    known: u32,
     find: impl Fn(&serde_json::Value) -> Option<&serde_json::Value>,
 ) -> Result<(), CredentialsError> {
     let value: serde_json::Value = serde_json::from_slice(text)
@@ -171,11 +177,11 @@ pub(crate) fn check_version(
         .and_then(|version| u32::try_from(version).ok())
         .filter(|version| *version > 0)
         .ok_or_else(|| CredentialsError::malformed(path, "it has no version"))?;
-    if version > FORMAT {
+    if version > known {
         return Err(CredentialsError::NewerFormat {
             path: path.to_path_buf(),
             version,
-            known: FORMAT,
+            known,
         });
     }
     Ok(())
@@ -184,6 +190,12 @@ pub(crate) fn check_version(
 fn check_bound(cloud: &NamedCloud, header: &Header) -> Result<(), CredentialsError> {
     let none = || "none".to_owned();
     let endpoint = cloud.setting("endpoint").map(str::to_owned);
+    let ca_file = cloud.setting("ca_file").map(str::to_owned);
+    let sealed_ca_file = match &header.ca_file {
+        Some(path) => Some(path.clone()).filter(|path| !path.is_empty()),
+        // What version 1 does not cover cannot be compared.
+        None => ca_file.clone(),
+    };
     let parts = [
         ("the name", header.name.clone(), cloud.name.clone()),
         ("kind", header.kind.clone(), cloud.kind.name().to_owned()),
@@ -191,6 +203,11 @@ fn check_bound(cloud: &NamedCloud, header: &Header) -> Result<(), CredentialsErr
             "endpoint",
             header.endpoint.clone().unwrap_or_else(none),
             endpoint.unwrap_or_else(none),
+        ),
+        (
+            "ca_file",
+            sealed_ca_file.unwrap_or_else(none),
+            ca_file.unwrap_or_else(none),
         ),
     ];
     for (part, sealed, found) in parts {

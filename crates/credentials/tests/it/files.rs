@@ -152,6 +152,34 @@ fn clouds_are_listed_replaced_and_removed() {
 }
 
 #[test]
+fn a_removal_that_was_killed_leaves_no_secrets() {
+    let desk = Desk::new();
+    let registry = desk.registry();
+    let sealed = || {
+        let files = fs::read_dir(registry.folder()).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name.ends_with(".sealed")).collect();
+        names.sort();
+        names
+    };
+    // Killed in the middle: the secrets are gone, and the rest can be removed.
+    desk.add("lab", &[], "x");
+    fs::remove_file(desk.sealed_file("lab")).unwrap();
+    assert!(registry.open_secrets("lab", &desk.keys()).is_err());
+    registry.remove("lab").unwrap();
+    assert_eq!(registry.names().unwrap(), Vec::<String>::new());
+    // What an earlier version left behind goes with the next change.
+    desk.add("lab", &[], "x");
+    desk.add("lab-2", &[], "y");
+    fs::remove_file(desk.path("state/clouds/lab.json")).unwrap();
+    desk.add("third", &[], "z");
+    let left = sealed();
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(left[0].starts_with("lab-2~") && left[1].starts_with("third~"));
+    assert_eq!(desk.secret_of("lab-2"), "y");
+}
+
+#[test]
 fn secrets_have_to_be_enough() {
     let desk = Desk::new();
     let some = Secrets::parse(CloudKind::Ec2, "accesskey=x").unwrap();

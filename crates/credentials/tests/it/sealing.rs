@@ -123,6 +123,41 @@ fn secrets_are_not_sent_elsewhere_because_a_file_was_edited() {
 }
 
 #[test]
+fn secrets_are_not_sent_to_others_because_a_file_was_edited() {
+    let endpoint = ("endpoint", "https://cloud.example.org");
+    let (trusted, other) = (
+        "\"ca_file\": \"/etc/ca.pem\"",
+        "\"ca_file\": \"/srv/evil.pem\"",
+    );
+    let desk = Desk::new();
+    let path = desk.path("state/clouds/lab.json");
+    let opened = || desk.registry().open_secrets("lab", &desk.keys());
+    desk.add("lab", &[endpoint, ("ca_file", "/etc/ca.pem")], SECRET);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(opened().is_ok());
+    fs::write(&path, text.replace(trusted, other)).unwrap();
+    assert_eq!(
+        opened().unwrap_err().to_string(),
+        "the secrets of cloud `lab` were stored for ca_file `/etc/ca.pem`, \
+         and not for `/srv/evil.pem`"
+    );
+    desk.add("lab", &[endpoint], SECRET);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(opened().is_ok());
+    let added = text.replace("\"settings\": {", &format!("\"settings\": {{{trusted},"));
+    assert_ne!(text, added);
+    fs::write(&path, added).unwrap();
+    let error = opened().unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("for ca_file `none`, and not for `/etc/ca.pem`"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("--replace"));
+}
+
+#[test]
 fn another_key_opens_nothing() {
     let desk = Desk::new();
     desk.add("lab", &[], SECRET);
