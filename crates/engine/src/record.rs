@@ -337,6 +337,16 @@ pub enum Record {
         /// The provider.
         provider: String,
     },
+    /// What the provider has made besides instances cannot be removed; written
+    /// once for each reason in a row.
+    ReleaseFailed {
+        /// The provider.
+        provider: String,
+        /// The class of the error.
+        class: ErrorClass,
+        /// What the provider said.
+        message: String,
+    },
     /// Nothing is left of an infrastructure that was to go down.
     TornDown,
 }
@@ -369,6 +379,7 @@ impl Record {
             Self::OrphanFound { .. } => "orphan-found",
             Self::OrphanGone { .. } => "orphan-gone",
             Self::Released { .. } => "released",
+            Self::ReleaseFailed { .. } => "release-failed",
             Self::TornDown => "torn-down",
         }
     }

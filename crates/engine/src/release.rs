@@ -14,6 +14,10 @@ use crate::state::{Phase, ProviderIndex};
 use crate::status::ReleaseStatus;
 use crate::waiting::Waiting;
 
+/// Failures in a row up to which reasons are written down: in some of them
+/// there is a number that is another one each time.
+const REASONS_RECORDED_MAX: u32 = 8;
+
 impl Engine {
     /// Notes which providers the intent has no use for.
     pub(crate) fn mark_left_providers(&mut self) {
@@ -130,6 +134,18 @@ impl Engine {
         release.not_before = until;
         release.last_error = Some(error.clone());
         self.timers.insert((until, Timer::Throttle(index)));
+        let reason = (error.class, error.message.clone());
+        // Processes that only look have nothing but the journal.
+        if error.class != ErrorClass::Throttled
+            && failures <= REASONS_RECORDED_MAX
+            && self.state.release_errors.get(&index) != Some(&reason)
+        {
+            self.record(Record::ReleaseFailed {
+                provider: self.state.providers[index.index()].clone(),
+                class: reason.0,
+                message: reason.1,
+            });
+        }
         self.notify(Notice::CallFailed {
             instance: None,
             operation: "release",
@@ -158,12 +174,21 @@ impl Engine {
     pub fn releases(&self) -> Vec<ReleaseStatus> {
         let status = |provider: ProviderIndex| {
             let release = &self.providers[provider.index()].release;
+            let failed = self.state.release_errors.get(&provider);
+            let failed = failed.map(|(class, message)| ProviderError::new(*class, message.clone()));
             let waiting = match self.given_up_release(provider) {
                 Some(error) => Some(Waiting::Stuck {
                     error: Some(error.clone()),
                     until: release.not_before,
                 }),
-                None => self.gate_release(provider).err(),
+                None => match self.gate_release(provider).err() {
+                    // What it said last tells more than that it was not asked yet.
+                    Some(Waiting::Recovery { .. }) if failed.is_some() => Some(Waiting::Stuck {
+                        error: failed,
+                        until: self.now,
+                    }),
+                    waiting => waiting,
+                },
             };
             ReleaseStatus {
                 provider: self.state.providers[provider.index()].clone(),

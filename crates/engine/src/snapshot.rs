@@ -34,6 +34,8 @@ pub struct Snapshot {
     /// Missing in snapshots from before providers were released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     held: Option<Vec<u16>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    release_errors: Vec<(u16, ErrorClass, String)>,
     requests: VecDeque<RequestId>,
     replacements: VecDeque<Timestamp>,
     torn_down: bool,
@@ -163,6 +165,11 @@ impl From<&State> for Snapshot {
                 .map(|((provider, resource), since)| (provider.0, resource.clone(), *since))
                 .collect(),
             held: Some(state.held.iter().map(|provider| provider.0).collect()),
+            release_errors: state
+                .release_errors
+                .iter()
+                .map(|(provider, (class, message))| (provider.0, *class, message.clone()))
+                .collect(),
             requests: state.requests.clone(),
             replacements: state.replacements.clone(),
             torn_down: state.torn_down,
@@ -232,6 +239,11 @@ impl Snapshot {
                 .map(|(provider, resource, since)| ((ProviderIndex(provider), resource), since))
                 .collect(),
             held: held.into_iter().map(ProviderIndex).collect(),
+            release_errors: self
+                .release_errors
+                .into_iter()
+                .map(|(provider, class, message)| (ProviderIndex(provider), (class, message)))
+                .collect(),
             requests: self.requests,
             replacements: self.replacements,
             torn_down: self.torn_down,

@@ -169,6 +169,8 @@ pub struct State {
     pub orphans: BTreeMap<(ProviderIndex, ResourceId), Timestamp>,
     /// Providers that may have something of the infrastructure besides instances.
     pub held: BTreeSet<ProviderIndex>,
+    /// Why providers could not be released so far, for people.
+    pub release_errors: BTreeMap<ProviderIndex, (ErrorClass, String)>,
     /// Scaling requests that were applied, oldest first.
     pub requests: VecDeque<RequestId>,
     /// When instances that broke down were replaced, oldest first.
@@ -198,6 +200,7 @@ impl State {
             next_instance: 0,
             orphans: BTreeMap::new(),
             held: BTreeSet::new(),
+            release_errors: BTreeMap::new(),
             requests: VecDeque::new(),
             replacements: VecDeque::new(),
             torn_down: false,
@@ -335,11 +338,22 @@ impl State {
             Record::Released { provider } => {
                 let provider = self.provider(provider);
                 self.held.remove(&provider);
+                self.release_errors.remove(&provider);
+            }
+            Record::ReleaseFailed {
+                provider,
+                class,
+                message,
+            } => {
+                let provider = self.provider(provider);
+                let error = (*class, message.clone());
+                self.release_errors.insert(provider, error);
             }
             Record::TornDown => {
                 self.torn_down = true;
                 // Journals from before providers were released do not say so.
                 self.held.clear();
+                self.release_errors.clear();
             }
             Record::Gone { instance } => self.apply_gone(*instance),
             about_instance => self.apply_to_instance(about_instance, at),

@@ -296,6 +296,14 @@ fn with_remains(failure: Failure, engine: &Engine, unanswered: usize) -> Failure
         "{ready}; {} at the providers, which go on running",
         counted(existing, "machine")
     ));
+    let state = engine.state();
+    let unreleased = state.release_errors.iter();
+    let failure = unreleased.fold(failure, |failure, (provider, (_, message))| {
+        failure.cause(format!(
+            "what `{}` has besides instances cannot go: {message}",
+            state.providers[provider.index()]
+        ))
+    });
     if unanswered > 0 {
         failure.cause(format!(
             "{} not answered; their outcome is looked up next time",

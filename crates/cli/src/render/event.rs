@@ -197,6 +197,16 @@ impl Narrator {
                 Mood::Change,
                 format!("what `{provider}` had besides instances is gone"),
             ),
+            Record::ReleaseFailed {
+                provider,
+                class,
+                message,
+            } => (
+                Mood::Change,
+                format!(
+                    "what `{provider}` has besides instances cannot go yet: {message} ({class})"
+                ),
+            ),
             Record::TornDown => (Mood::Good, "everything is gone".to_owned()),
         })
     }

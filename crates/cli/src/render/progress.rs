@@ -1,7 +1,7 @@
 //! What a running session shows: a tree that is redrawn on a terminal, plain
 //! lines elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,6 +23,10 @@ const PROGRESS_STEPS: usize = 20;
 
 /// Failures that are told one by one where not every event is.
 const FAILURES_TOLD_MAX: usize = 20;
+
+/// Reasons that are told why something cannot be removed: some have a number of
+/// their own each time.
+const RELEASES_TOLD_MAX: usize = 5;
 
 /// Lines that the tree leaves free on the terminal.
 const LINES_FREE: usize = 3;
@@ -54,6 +58,8 @@ pub(crate) struct Progress {
     /// Instances that may still change before the progress is told again.
     quiet_left: usize,
     failures_told: usize,
+    /// Why something could not be removed, as far as it was told.
+    releases_told: BTreeSet<String>,
     lengths: Lengths,
     /// Notices that were told before the session began.
     notices_told: Vec<Notice>,
@@ -86,6 +92,7 @@ impl Progress {
             interrupted: Arc::default(),
             quiet_left: 0,
             failures_told: 0,
+            releases_told: BTreeSet::new(),
             lengths: Lengths::default(),
             notices_told: Vec::new(),
         }
@@ -287,7 +294,9 @@ impl Lengths {
 
 impl Observer for Progress {
     fn entry(&mut self, engine: &Engine, entry: &Entry) {
-        if self.manner == Manner::Silent {
+        // Why something is left is told when it is said, also if it is known.
+        let is_told_by_notice = matches!(entry.record, Record::ReleaseFailed { .. });
+        if self.manner == Manner::Silent || is_told_by_notice {
             return;
         }
         self.lengths.note(entry);
@@ -327,7 +336,17 @@ impl Observer for Progress {
             retry_after,
         } = notice
         {
-            if self.output.verbosity > 0 {
+            if *operation == "release"
+                && self.releases_told.len() < RELEASES_TOLD_MAX
+                && self.releases_told.insert(error.to_string())
+            {
+                let told = Told {
+                    subject: String::new(),
+                    text: format!("what is left besides instances cannot go yet: {error}"),
+                    mood: Mood::Change,
+                };
+                self.tell(engine, &told);
+            } else if self.output.verbosity > 0 {
                 let subject = instance
                     .map_or_else(String::new, |key| format!("{}  ", self.narrator.name(key)));
                 let again =

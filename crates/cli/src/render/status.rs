@@ -8,10 +8,14 @@ use zenekar_engine::{Engine, Instance, InstanceStatus, Waiting};
 
 use crate::output::{Paint, SCHEMA_VERSION, counted, grouped};
 use crate::render::event::time_json;
-use crate::render::plan::{LINES_MAX, shorten};
+use crate::render::plan::{LINES_MAX, cut, shorten};
 
 /// Lines around the nodes: heading, orphans, remarks.
 const LINES_AROUND: usize = 8;
+
+/// Characters of the reason why something is left: there are few such lines,
+/// and nothing else says what has to be done.
+const RELEASE_CHARS_MAX: usize = 300;
 
 /// How many instances serve, exist and are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,7 +153,7 @@ impl Shown<'_> {
                 "  {} `{}` may have more than instances: {}",
                 paint.notable("!"),
                 release.provider,
-                shorten(&waiting)
+                cut(&waiting, RELEASE_CHARS_MAX)
             );
         }
         text

@@ -127,12 +127,26 @@ fn a_release_that_fails_is_tried_again_and_reported() {
     let releases = script.engine.status().releases;
     assert_eq!(releases[0].provider, "sim");
     assert!(matches!(releases[0].waiting, Some(Waiting::Stuck { .. })));
+    // It is written down once, so that processes that only look know it too.
+    let kinds = kinds(&script);
+    let written = kinds.iter().filter(|kind| **kind == "release-failed");
+    assert_eq!(written.count(), 1);
+    script.crash();
+    let releases = script.engine.status().releases;
+    let waiting = releases[0].waiting.as_ref().map(ToString::to_string);
+    let waiting = waiting.expect("it is not removed");
+    assert!(waiting.contains("the network is in use"), "{waiting}");
+    let snapshot = serde_json::to_value(Snapshot::from(script.engine.state())).expect("JSON");
+    let snapshot: Snapshot = serde_json::from_value(snapshot).expect("it was just written");
+    let infrastructure = script.engine.state().infrastructure.clone();
+    assert_eq!(&snapshot.restore(infrastructure), script.engine.state());
     // The user asks again, after the cause was removed.
     script.tell(Input::Teardown);
     script.play(Timestamp(HOUR.0 + 60_000), |_, operation| {
         Ok(cloud.answer(operation))
     });
     assert!(script.engine.state().torn_down);
+    assert!(script.engine.state().release_errors.is_empty());
 }
 
 #[test]

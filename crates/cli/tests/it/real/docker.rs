@@ -4,7 +4,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{Cloud, Machine, skipped, tool, variable};
+use super::{Cloud, Machine, UP, describe, down, run_at, skipped, tool, unique, variable, verify};
+use crate::sandbox::Sandbox;
 
 /// The image that machines are made from.
 const IMAGE: &str = "ZENEKAR_TEST_DOCKER_IMAGE";
@@ -106,4 +107,43 @@ impl Cloud for DockerCloud {
     fn stop(&self, machine: &Machine) {
         tool("docker", &["kill", &machine.id]);
     }
+}
+
+#[test]
+fn who_is_in_the_way_of_down_is_named() {
+    let Some(cloud) = DockerCloud::find() else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let name = unique("stranger");
+    describe(&sandbox, &cloud, &name, 1);
+    run_at(&sandbox, &cloud, &UP).expect(0);
+    let network = list(&["network", "ls"])
+        .into_iter()
+        .find(|entry| is_of(entry, &name))
+        .expect("it has a network");
+    let network = network["Name"].as_str().expect("it is text").to_owned();
+    let container = format!("{name}-container");
+    let options = ["--detach", "--name", &container, "--network", &network];
+    let begin = [
+        &["run"],
+        options.as_slice(),
+        &[&cloud.image, "sleep", "600"],
+    ];
+    tool("docker", &begin.concat());
+    let hasty = run_at(
+        &sandbox,
+        &cloud,
+        &["down", &name, "--yes", "--timeout", "10s"],
+    );
+    let status = run_at(&sandbox, &cloud, &["status", &name]);
+    tool("docker", &["rm", "--force", &container]);
+    let words =
+        format!("container `{container}`, which is not ours, still uses network `{network}`");
+    assert_ne!(hasty.code, Some(0));
+    let told = format!("{}{}", hasty.stdout, hasty.stderr);
+    assert!(told.contains(&words), "{told}");
+    assert!(status.stdout.contains(&words), "{}", status.stdout);
+    run_at(&sandbox, &cloud, &down(&name)).expect(0);
+    verify(&cloud, &name, &[], "after the stranger has gone");
 }
