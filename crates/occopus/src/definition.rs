@@ -487,7 +487,9 @@ fn read_contextualisation(
             }
         }
         "docker" => {
-            check_environment(view.get("env")?, checker);
+            if let Some(environment) = view.get("env") {
+                check_environment(environment, checker);
+            }
             if let Some(command) = view.get("command")
                 && !matches!(command.kind(), Kind::Null | Kind::String(_) | Kind::List)
             {

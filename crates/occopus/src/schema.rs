@@ -180,13 +180,13 @@ pub(crate) static RESOURCES: &[Schema] = &[
     },
     Schema {
         name: "docker",
-        required: &[
+        // Occopus requires the first four; here the machine's own engine, a
+        // registry and a standard image are meant without them.
+        optional: &[
             ("endpoint", Scalar),
             ("origin", Scalar),
             ("image", Scalar),
             ("tag", Scalar),
-        ],
-        optional: &[
             ("name", Scalar),
             ("ports", ListOrItem),
             ("volumes", ListOrItem),
@@ -209,13 +209,11 @@ pub(crate) static RESOURCES: &[Schema] = &[
     },
     Schema {
         name: "ec2",
-        required: &[
+        required: &[("image_id", Scalar), ("instance_type", Scalar)],
+        optional: &[
+            // Occopus requires these two; here the environment may say them.
             ("endpoint", Scalar),
             ("regionname", Scalar),
-            ("image_id", Scalar),
-            ("instance_type", Scalar),
-        ],
-        optional: &[
             ("key_name", Scalar),
             ("security_group_ids", ListOrItem),
             ("subnet_id", Scalar),
@@ -245,13 +243,11 @@ pub(crate) static RESOURCES: &[Schema] = &[
     },
     Schema {
         name: "nova",
-        required: &[
-            ("endpoint", Scalar),
-            ("image_id", Scalar),
-            ("flavor_name", Scalar),
-            ("project_id", Scalar),
-        ],
+        required: &[("image_id", Scalar), ("flavor_name", Scalar)],
         optional: &[
+            // Occopus requires these two; here the environment may say them.
+            ("endpoint", Scalar),
+            ("project_id", Scalar),
             ("server_name", Scalar),
             ("key_name", Scalar),
             ("security_groups", ListOrItem),
@@ -304,8 +300,8 @@ pub(crate) static CONTEXTUALISATIONS: &[Schema] = &[
     },
     Schema {
         name: "docker",
-        required: &[("env", Any)],
-        optional: &[("command", Any), ("context_variables", Any)],
+        // Occopus requires `env`.
+        optional: &[("env", Any), ("command", Any), ("context_variables", Any)],
         is_container: true,
         ..Schema::EMPTY
     },

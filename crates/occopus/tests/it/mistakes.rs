@@ -342,9 +342,7 @@ fn in_definitions() {
         ),
         (
             "resource_keys_missing",
-            with_definition(
-                "  - resource:\n      type: ec2\n      endpoint: https://example.org\n      image_id: ami-1",
-            ),
+            with_definition("  - resource:\n      type: ec2\n      endpoint: https://example.org"),
         ),
         (
             "resource_key_unknown",

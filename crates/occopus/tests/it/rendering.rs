@@ -268,6 +268,18 @@ fn containers_get_environment_and_command() {
 }
 
 #[test]
+fn containers_need_neither_a_place_nor_an_environment() {
+    let rendered = render(
+        "  - resource: { type: docker }
+    contextualisation: { type: docker, command: \"sleep 600\" }
+",
+    );
+    assert_eq!(rendered.environment, []);
+    assert_eq!(rendered.command.expect("a command"), ["sleep", "600"]);
+    assert_eq!(rendered.user_data, None);
+}
+
+#[test]
 fn puppet_gets_joined_lists() {
     let rendered = render(
         "  - resource: { type: sim }
