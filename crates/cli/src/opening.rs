@@ -58,7 +58,7 @@ pub(crate) fn open_key(place: &Place, key: &CloudKey) -> Result<Arc<dyn Provider
     match resolution.settings {
         CloudSettings::Ec2(access) => open_ec2(key, access),
         CloudSettings::Nova(access) => open_nova(key, &access),
-        CloudSettings::Docker(access) => open_docker(key, access),
+        CloudSettings::Docker(access) => open_docker(key, access, default_image(key, &registry)?),
     }
 }
 
@@ -109,12 +109,29 @@ fn authentication(place: &Place) -> Result<Option<AuthenticationFile>, Failure> 
     }
 }
 
-fn open_docker(key: &CloudKey, access: DockerAccess) -> Result<Arc<dyn Provider>, Failure> {
+/// Returns the image that a named cloud gives to machines that name none.
+fn default_image(key: &CloudKey, registry: &Registry) -> Result<Option<String>, Failure> {
+    let Some(name) = &key.cloud else {
+        return Ok(None);
+    };
+    let cloud = registry.get(name).map_err(|error| failure_of(&error))?;
+    Ok(cloud.and_then(|cloud| {
+        let image = cloud.defaults.get("image")?;
+        let tag = cloud.defaults.get("tag");
+        Some(tag.map_or_else(|| image.clone(), |tag| format!("{image}:{tag}")))
+    }))
+}
+
+fn open_docker(
+    key: &CloudKey,
+    access: DockerAccess,
+    default_image: Option<String>,
+) -> Result<Arc<dyn Provider>, Failure> {
     let opened = DockerProvider::open(DockerSettings {
         name: key.to_string(),
         endpoint: access.endpoint,
         certificates: access.certificates,
-        default_image: None,
+        default_image,
         // The name stays right when the file is replaced or removed meanwhile.
         executable: PathBuf::from("/proc/self/exe"),
     });

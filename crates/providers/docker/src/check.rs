@@ -21,7 +21,7 @@ use crate::view;
 const NETWORKS_MAX: usize = 31;
 
 /// What to do about the image of machines that name none.
-const DEFAULT_IMAGE_HINT: &str = "it is the image of machines that name none";
+const DEFAULT_IMAGE_HINT: &str = "it is the image of machines that name none; `zenekar cloud add NAME --type docker --default image=…` sets another";
 
 /// Looks for all problems of all nodes.
 pub(crate) async fn check(

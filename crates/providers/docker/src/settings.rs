@@ -25,7 +25,9 @@ pub struct DockerSettings {
     /// The folder with `ca.pem`, `cert.pem` and `key.pem`; none takes
     /// `DOCKER_CERT_PATH`, else `.docker` in the home folder.
     pub certificates: Option<PathBuf>,
-    /// The image of machines for which a descriptor names none; none takes [`DEFAULT_IMAGE`].
+    /// The image of machines for which a descriptor names none; none takes
+    /// [`DEFAULT_IMAGE`]. A machine with that image and without a command runs
+    /// nothing but the agent.
     pub default_image: Option<String>,
     /// The program that [`crate::run_hidden`] is part of: it is put into
     /// instances, and runs commands there.

@@ -135,8 +135,10 @@ impl Spec {
         let image = mistakes.note(section.image(default_image));
         let origin = mistakes.note(section.origin());
         let command = rendered.command.clone().filter(|words| !words.is_empty());
-        // A machine that nothing is said of runs nothing but the agent.
-        let has_image = !matches!(section.text("image"), Ok(None));
+        // A machine that nothing is said of runs nothing but the agent. The
+        // image of such machines may have been filled in where it was moved.
+        let has_image = !matches!(section.text("image"), Ok(None))
+            && image != image_name(default_image, None).ok();
         let volumes = mistakes.note_all(section.list("volumes", volume));
         mistakes.0.extend(same_targets(&volumes));
         let spec = Self {

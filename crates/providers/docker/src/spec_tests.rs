@@ -52,6 +52,9 @@ fn a_machine_of_which_nothing_is_said_runs_the_agent() {
     let mut machine = rendered(&[("image", "nginx".into())]);
     machine.user_data = Some("#!/bin/sh\n".to_owned());
     assert!(Spec::of(&machine, "base:1").unwrap().has_agent);
+    // What a named cloud gives to those that name none is no choice.
+    let filled_in = [("image", "base".into()), ("tag", "1".into())];
+    assert!(spec(&filled_in).unwrap().has_agent);
     let mut command = rendered(&[]);
     command.command = Some(vec!["true".to_owned()]);
     let command = Spec::of(&command, "base:1").unwrap();
