@@ -150,13 +150,17 @@ fn a_killed_creator_leaves_what_can_be_deleted_or_created() {
         kill_between("create", bench, |round, after| {
             if round % 2 == 1 {
                 let provider = bench.again();
+                let mut last = None;
                 let created = wait_until(PATIENCE, || {
                     // One that still starts may be in the way: that passes.
-                    bench
-                        .block_on(provider.provider.create(request()))
-                        .is_ok_and(|view| view.state == ResourceState::Running)
+                    let created = bench.block_on(provider.provider.create(request()));
+                    let runs = created
+                        .as_ref()
+                        .is_ok_and(|view| view.state == ResourceState::Running);
+                    last = Some(created);
+                    runs
                 });
-                assert!(created, "{after}: {:?}", provider.look(&request()));
+                assert!(created, "{after}: {last:?}, {:?}", provider.look(&request()));
                 assert_eq!(provider.all("one").len(), 1, "{after}");
             }
             assert_all_can_be_deleted(bench, after);
