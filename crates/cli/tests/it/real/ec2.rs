@@ -12,7 +12,7 @@ const ENDPOINT: &str = "ZENEKAR_TEST_EC2_ENDPOINT";
 
 /// What a request without a signature has in its place: the simulator finds the
 /// region there.
-const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=other/20260101/REGION/ec2/aws4_request, SignedHeaders=host, Signature=0";
+const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=other/20260101/REGION/SERVICE/aws4_request, SignedHeaders=host, Signature=0";
 
 /// The simulator, with containers as its instances.
 pub(crate) struct Ec2Cloud {
@@ -109,9 +109,39 @@ impl Ec2Cloud {
         child(document.root_element(), "nextToken").map(str::to_owned)
     }
 
+    /// Returns what leads to a role in another account.
+    #[track_caller]
+    pub(crate) fn assume_role_in(&self, account: &str) -> Vec<(&'static str, String)> {
+        let text = self.ask_service(
+            "sts",
+            &format!(
+                "Action=AssumeRole&RoleArn=arn:aws:iam::{account}:role/other&RoleSessionName=other&Version=2011-06-15"
+            ),
+        );
+        let document = roxmltree::Document::parse(&text).expect("the simulator answers XML");
+        let mut elements = document.descendants();
+        let credentials = elements.find(|node| node.has_tag_name_local("Credentials"));
+        let credentials = credentials.expect("a role that is assumed has credentials");
+        [
+            ("AWS_ACCESS_KEY_ID", "AccessKeyId"),
+            ("AWS_SECRET_ACCESS_KEY", "SecretAccessKey"),
+            ("AWS_SESSION_TOKEN", "SessionToken"),
+        ]
+        .map(|(variable, name)| {
+            let value = child(credentials, name).expect("they are complete");
+            (variable, value.to_owned())
+        })
+        .to_vec()
+    }
+
     /// Makes a request, and returns the answer's text.
     #[track_caller]
     fn ask(&self, parameters: &str) -> String {
+        self.ask_service("ec2", &format!("{parameters}&Version=2016-11-15"))
+    }
+
+    #[track_caller]
+    fn ask_service(&self, service: &str, parameters: &str) -> String {
         let mut request = HttpRequest::new(
             Method::POST,
             format!("{}/", self.endpoint.trim_end_matches('/'))
@@ -119,16 +149,19 @@ impl Ec2Cloud {
                 .expect("the environment tells an address"),
         );
         request.timeout = Duration::from_secs(30);
-        request.body = format!("{parameters}&Version=2016-11-15").into_bytes();
+        request.body = parameters.as_bytes().to_vec();
         let headers = &mut request.headers;
         let form = "application/x-www-form-urlencoded; charset=utf-8";
         headers.insert("content-type", form.parse().expect("it is a header"));
-        let authorization = AUTHORIZATION.replace("REGION", &self.region);
+        let authorization = AUTHORIZATION
+            .replace("REGION", &self.region)
+            .replace("SERVICE", service);
         headers.insert(
             "authorization",
             authorization.parse().expect("it is a header"),
         );
-        let host = "ec2.amazonaws.com".parse().expect("it is a header");
+        let host = format!("{service}.amazonaws.com");
+        let host = host.parse().expect("it is a header");
         headers.insert("host", host);
         let answer = super::block_on(async {
             let client = HttpClient::new(&HttpSettings::default()).expect("HTTP works");

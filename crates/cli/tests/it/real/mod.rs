@@ -4,6 +4,7 @@
 //! Zenekar's own: their command lines and plain requests. A test whose cloud is
 //! not there says so and ends; `cargo xtask test` starts them.
 
+mod accounts;
 mod behind;
 mod cost;
 mod docker;

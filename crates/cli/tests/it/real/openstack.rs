@@ -74,16 +74,52 @@ impl OpenStackCloud {
         (answer.status, value, token)
     }
 
-    /// Signs in; returns the token and where compute and network are.
-    fn sign_in(&self) -> (String, String, String) {
+    /// Signs in with a user whose project has the same name; returns the token and what was told.
+    fn sign_in_as(&self, user: &str) -> (String, Value) {
         let domain = json!({"id": "default"});
         let body = json!({"auth": {
             "identity": {"methods": ["password"], "password": {"user": {
-                "name": self.user, "password": self.password, "domain": domain}}},
-            "scope": {"project": {"name": self.project, "domain": domain}}}});
+                "name": user, "password": self.password, "domain": domain}}},
+            "scope": {"project": {"name": user, "domain": domain}}}});
         let url = format!("{}/auth/tokens", self.auth_url.trim_end_matches('/'));
         let (status, answer, token) = Self::call(Method::POST, &url, None, Some(&body));
         assert_eq!(status, 201, "{answer}");
+        (token.expect("a token"), answer)
+    }
+
+    /// Makes a project of the same name in another domain, which the user is in too.
+    pub(crate) fn twin(&self) -> Twin {
+        let (_, answer) = self.sign_in_as(&self.user);
+        let user = text_of(&answer["token"]["user"]["id"]);
+        let (token, answer) = self.sign_in_as("admin");
+        let roles = answer["token"]["roles"].as_array().expect("roles");
+        let member = roles.iter().find(|role| role["name"] == "member");
+        let member = text_of(&member.expect("everybody is a member")["id"]);
+        let ask = |method: Method, path: &str, body: Option<&Value>, wanted: u16| {
+            let url = format!("{}/{path}", self.auth_url.trim_end_matches('/'));
+            let (status, answer, _) = Self::call(method, &url, Some(&token), body);
+            assert_eq!(status, wanted, "{path}: {answer}");
+            answer
+        };
+        let domain = json!({"domain": {"name": super::unique("twins")}});
+        let domain = ask(Method::POST, "domains", Some(&domain), 201);
+        let domain = text_of(&domain["domain"]["id"]);
+        let twin = Twin {
+            url: format!("{}/domains/{domain}", self.auth_url.trim_end_matches('/')),
+            domain: domain.clone(),
+            token: token.clone(),
+        };
+        let project = json!({"project": {"name": self.project, "domain_id": domain}});
+        let project = ask(Method::POST, "projects", Some(&project), 201);
+        let project = text_of(&project["project"]["id"]);
+        let role = format!("projects/{project}/users/{user}/roles/{member}");
+        ask(Method::PUT, &role, None, 204);
+        twin
+    }
+
+    /// Signs in; returns the token and where compute and network are.
+    fn sign_in(&self) -> (String, String, String) {
+        let (token, answer) = self.sign_in_as(&self.user);
         let place = |kind: &str| {
             let catalog = answer["token"]["catalog"].as_array().expect("a catalog");
             let service = catalog.iter().find(|service| service["type"] == kind);
@@ -98,8 +134,29 @@ impl OpenStackCloud {
                 .trim_end_matches('/')
                 .to_owned()
         };
-        (token.expect("a token"), place("compute"), place("network"))
+        (token, place("compute"), place("network"))
     }
+}
+
+/// A domain with a project of the same name; gone when this is dropped.
+pub(crate) struct Twin {
+    pub(crate) domain: String,
+    url: String,
+    token: String,
+}
+
+impl Drop for Twin {
+    fn drop(&mut self) {
+        let disabled = json!({"domain": {"enabled": false}});
+        for (method, body) in [(Method::PATCH, Some(&disabled)), (Method::DELETE, None)] {
+            OpenStackCloud::call(method, &self.url, Some(&self.token), body);
+        }
+    }
+}
+
+#[track_caller]
+fn text_of(value: &Value) -> String {
+    value.as_str().expect("it is a text").to_owned()
 }
 
 /// Reads a setting of one entry of a `clouds.yaml` as the environment writes it:
