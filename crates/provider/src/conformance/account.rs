@@ -117,6 +117,13 @@ impl Suite<'_> {
             !identity.account.is_empty() && !identity.product.is_empty(),
             || format!("it says nothing: {identity:?}"),
         )?;
+        // Infrastructures are kept to it, so it may not change by itself.
+        let again = self.patiently(|| self.provider().identity()).await;
+        let again = supported(again, "identity")?;
+        let pins = [Some(&identity), again.as_ref()].map(|one| one.map(|one| one.pin.as_deref()));
+        require(pins[0] == pins[1] && pins[0] != Some(Some("")), || {
+            format!("the account has no lasting id: {pins:?}")
+        })?;
         Ok(true)
     }
 
