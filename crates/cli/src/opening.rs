@@ -6,7 +6,7 @@ use std::sync::Arc;
 use zenekar_base::CloudKey;
 use zenekar_credentials::{
     CloudSettings, CredentialsError, DockerAccess, Ec2Access, Ec2Keys, Keys, NovaAccess, NovaLogin,
-    Registry, Sources, resolve,
+    Origin, Registry, Sources, resolve,
 };
 use zenekar_diagnostics::SourceMap;
 use zenekar_occopus::{AuthenticationFile, SearchPlaces, SearchedFile};
@@ -46,6 +46,14 @@ pub(crate) fn open(
 
 /// Opens the adapter for a cloud, to ask it about itself. Makes no call.
 pub(crate) fn open_key(place: &Place, key: &CloudKey) -> Result<Arc<dyn Provider>, Failure> {
+    open_with_origin(place, key).map(|(provider, _)| provider)
+}
+
+/// Opens the adapter for a cloud, and says where its credentials are from.
+pub(crate) fn open_with_origin(
+    place: &Place,
+    key: &CloudKey,
+) -> Result<(Arc<dyn Provider>, Origin), Failure> {
     let registry = registry(place);
     let keys = keys();
     let authentication = authentication(place)?;
@@ -55,11 +63,12 @@ pub(crate) fn open_key(place: &Place, key: &CloudKey) -> Result<Arc<dyn Provider
         authentication: authentication.as_ref(),
     };
     let resolution = resolve(key, &sources).map_err(|error| failure_of(&error))?;
-    match resolution.settings {
+    let provider = match resolution.settings {
         CloudSettings::Ec2(access) => open_ec2(key, access),
         CloudSettings::Nova(access) => open_nova(key, &access),
         CloudSettings::Docker(access) => open_docker(key, access, default_image(key, &registry)?),
-    }
+    }?;
+    Ok((provider, resolution.origin))
 }
 
 /// Returns the clouds that the user has named.

@@ -18,6 +18,9 @@ pub struct Identity {
     pub user: Option<String>,
     /// What answered: product, version and the like.
     pub product: String,
+    /// Where the adapter has found the credentials that it was not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
 }
 
 /// Which images are wanted.

@@ -128,6 +128,7 @@ impl Provider for Scripted {
                 pin: script.pin.clone(),
                 user: None,
                 product: "a script".to_owned(),
+                credentials: None,
             }),
         };
         answer(told)

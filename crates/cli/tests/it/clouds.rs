@@ -363,6 +363,57 @@ fn an_edited_endpoint_gets_no_secrets() {
     );
 }
 
+/// Asks a cloud without a name: its credentials are where Amazon's tools look.
+fn finds_out_whence_credentials_are(ec2: &Ec2Cloud) {
+    let sandbox = Sandbox::new();
+    let cloud = format!("ec2@{},{}", region(), ec2.endpoint);
+    let words = ["cloud", "test", cloud.as_str(), "--output", "json"];
+    let of = |tested: &Run| {
+        let told = tested.json()["clouds"][0]["credentials"].clone();
+        told.as_str().expect("it is told").to_owned()
+    };
+    let tested = run_at(&sandbox, ec2, &words).expect(0);
+    assert_eq!(
+        of(&tested),
+        "the variables `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`"
+    );
+    let keys = "[work]\naws_access_key_id = test\naws_secret_access_key = test\n";
+    sandbox.write("keys", keys);
+    let mut command = sandbox.command(&words);
+    command
+        .env("AWS_PROFILE", "work")
+        .env("AWS_SHARED_CREDENTIALS_FILE", sandbox.path("keys"));
+    let told = of(&run(command).expect(0));
+    assert!(told.starts_with("profile `work` of "), "{told}");
+    assert!(told.contains("/keys`"), "{told}");
+}
+
+/// Endpoints that are none are refused before anybody types a secret.
+#[test]
+fn endpoints_are_addresses() {
+    let sandbox = Sandbox::new();
+    for (endpoint, reason) in [
+        ("ftp://a", "is of `ftp`"),
+        ("https://", "has no host"),
+        ("https://a/?token=hunter2", "has a query"),
+        ("https://a:99999", "has the port `99999`"),
+        ("https://me:hunter2@a", "password before its `@`"),
+    ] {
+        let words = [
+            "cloud",
+            "add",
+            "lab",
+            "--type",
+            "ec2",
+            "--endpoint",
+            endpoint,
+        ];
+        let refused = sandbox.run(&words).expect(2);
+        assert!(refused.stderr.contains(reason), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+    }
+}
+
 #[test]
 fn an_ec2_is_looked_at() {
     let Some(ec2) = Ec2Cloud::find() else { return };
@@ -378,6 +429,11 @@ fn an_ec2_is_looked_at() {
     assert!(tested.json()["clouds"][0]["account"].is_string());
     let text = run_at(&sandbox, &ec2, &["cloud", "test"]).expect(0).stdout;
     assert!(text.starts_with("✓ lab: "), "{text}");
+    assert!(
+        text.contains("credentials: sealed here as cloud `lab`"),
+        "{text}"
+    );
+    finds_out_whence_credentials_are(&ec2);
     let images = run_at(
         &sandbox,
         &ec2,

@@ -38,6 +38,7 @@ pub(crate) async fn identity(docker: &Docker) -> Result<Identity, ProviderError>
             or_unknown(version.version),
             or_unknown(version.api_version)
         ),
+        credentials: None,
     })
 }
 

@@ -65,6 +65,11 @@ impl Api {
             .clone()
     }
 
+    /// Says where the keys were found that were not given.
+    pub(crate) async fn origin(&self) -> Option<String> {
+        self.keys.origin().await
+    }
+
     /// Returns where the interface is.
     pub(crate) async fn endpoint(&self) -> Result<&Endpoint, ProviderError> {
         self.endpoint

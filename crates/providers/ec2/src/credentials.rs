@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::http::{
@@ -123,6 +124,37 @@ impl Keys {
         let found = self.find().await?;
         *cached = Some(found.clone());
         Ok(found)
+    }
+
+    /// Says where the keys were found that were not given, as far as it is known.
+    pub(crate) async fn origin(&self) -> Option<String> {
+        use AwsCredentialFeature as Feature;
+        if self.given.is_some() {
+            return None;
+        }
+        let held = self.get(None).await.ok()?;
+        let features = held.get_property::<Vec<Feature>>()?;
+        let is_of = |feature: &Feature| match feature {
+            Feature::CredentialsEnvVars => {
+                Some("the variables `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`".to_owned())
+            }
+            Feature::CredentialsProfileStsWebIdToken => Some("a web identity's token".to_owned()),
+            Feature::CredentialsProfile
+            | Feature::CredentialsProfileProcess
+            | Feature::CredentialsProfileSourceProfile
+            | Feature::CredentialsProfileNamedProvider => Some(format!(
+                "profile `{}` of {}",
+                self.profile.as_deref().unwrap_or("default"),
+                profile::files_in_words()
+            )),
+            Feature::CredentialsHttp => Some("the service of this container".to_owned()),
+            Feature::CredentialsImds => Some("the metadata of this instance".to_owned()),
+            _ => None,
+        };
+        // What begins the chain is named before what it leads to.
+        let mut found: Vec<String> = features.iter().filter_map(is_of).collect();
+        found.sort_by_key(|text| !text.starts_with("profile"));
+        found.into_iter().next()
     }
 
     async fn find(&self) -> Result<Credentials, ProviderError> {

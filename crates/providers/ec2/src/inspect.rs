@@ -57,6 +57,7 @@ impl Ec2Provider {
             pin: who.number,
             user: who.user,
             product,
+            credentials: self.api.origin().await,
         })
     }
 

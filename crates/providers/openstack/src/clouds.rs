@@ -299,7 +299,9 @@ pub fn resolve(
         Some(data) => explicit_entry(key, data, surroundings)?,
         None => found_entry(key, surroundings)?,
     };
-    settings_of(place, &entry)
+    let mut settings = settings_of(place, &entry)?;
+    settings.origin = explicit.is_none().then_some(entry.origin);
+    Ok(settings)
 }
 
 fn found_entry(key: &CloudKey, surroundings: &Surroundings) -> Result<Entry, SettingsError> {

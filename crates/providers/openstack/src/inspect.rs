@@ -64,6 +64,7 @@ impl OpenStack {
             pin: token.project.as_ref().map(|project| project.id.clone()),
             user: token.user.as_ref().map(label),
             product,
+            credentials: self.session.settings().origin.clone(),
         })
     }
 

@@ -170,6 +170,8 @@ pub struct OpenStackSettings {
     pub accepts_any_certificate: bool,
     /// How long absence is not believed.
     pub settle: Millis,
+    /// Where the credentials were found, if they were not given.
+    pub origin: Option<String>,
 }
 
 impl OpenStackSettings {
@@ -189,6 +191,7 @@ impl OpenStackSettings {
             certificates: Vec::new(),
             accepts_any_certificate: false,
             settle: SETTLE,
+            origin: None,
         }
     }
 }

@@ -391,6 +391,7 @@ impl Provider for SimProvider {
             pin: None,
             user: None,
             product: format!("simcloud {version}"),
+            credentials: None,
         })))
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use zenekar_base::{CloudKey, ErrorClass, ProviderError};
+use zenekar_credentials::Origin;
 use zenekar_provider::{Identity, ImageQuery, Offer, Provider};
 
 use super::{failure, find, refused};
@@ -72,12 +73,12 @@ pub(super) fn test(
     let mut items = Vec::new();
     let mut failures: Vec<Failure> = Vec::new();
     for name in &names {
-        let asked = ask(place, name, async |provider| provider.identity().await);
-        match asked {
-            Ok((key, identity)) => {
-                items.push(identity_json(name, &key, &identity));
+        match who_is(place, name) {
+            Ok((key, identity, credentials)) => {
+                let credentials = credentials.as_deref();
+                items.push(identity_json(name, &key, &identity, credentials));
                 if !output.is_json() {
-                    output.data(&identity_text(name, &identity, output))?;
+                    output.data(&identity_text(name, &identity, credentials, output))?;
                 }
             }
             Err(failed) if names.len() == 1 => return Err(failed),
@@ -111,7 +112,37 @@ pub(super) fn test(
     ))
 }
 
-fn identity_json(name: &str, key: &CloudKey, identity: &Identity) -> Json {
+/// Asks a cloud who we are there, and finds out whence we have the credentials.
+fn who_is(place: &Place, text: &str) -> Result<(CloudKey, Identity, Option<String>), Failure> {
+    let key = find(place, text)?;
+    let (provider, origin) = opening::open_with_origin(place, &key)?;
+    let identity = world::block_on(async {
+        world::until_stopped(async {
+            answer(provider.identity())
+                .await
+                .map_err(|error| refused(&key, &error))
+        })
+        .await
+    })?;
+    let credentials = match origin {
+        // An engine wants none, or certificates, which its description names.
+        _ if key.kind == "docker" => None,
+        Origin::Named(name) => Some(format!("sealed here as cloud `{name}`")),
+        Origin::AuthenticationFile => Some(origin.to_string()),
+        Origin::NamedStandard(_) | Origin::Standard => {
+            let found = identity.credentials.clone();
+            Some(found.unwrap_or_else(|| origin.to_string()))
+        }
+    };
+    Ok((key, identity, credentials))
+}
+
+fn identity_json(
+    name: &str,
+    key: &CloudKey,
+    identity: &Identity,
+    credentials: Option<&str>,
+) -> Json {
     json!({
         "cloud": name,
         "provider": key.to_string(),
@@ -119,18 +150,27 @@ fn identity_json(name: &str, key: &CloudKey, identity: &Identity) -> Json {
         "product": identity.product,
         "account": identity.account,
         "user": identity.user,
+        "credentials": credentials,
     })
 }
 
-fn identity_text(name: &str, identity: &Identity, output: Output) -> String {
+fn identity_text(
+    name: &str,
+    identity: &Identity,
+    credentials: Option<&str>,
+    output: Output,
+) -> String {
     let paint = output.data_paint;
     let user = identity
         .user
         .as_deref()
         .map(|user| format!(", user {user}"))
         .unwrap_or_default();
+    let credentials = credentials
+        .map(|from| format!("\n  credentials: {from}"))
+        .unwrap_or_default();
     format!(
-        "{} {}: {}, account {}{user}\n",
+        "{} {}: {}, account {}{user}{credentials}\n",
         paint.good("✓"),
         paint.strong(name),
         identity.product,
