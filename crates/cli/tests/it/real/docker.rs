@@ -44,7 +44,7 @@ fn label(entry: &Value, name: &str) -> String {
 
 /// Says whether a container is an instance. Others only lend their volume for a
 /// while; one that a kill left behind goes with its infrastructure.
-fn is_instance(entry: &&Value) -> bool {
+fn is_instance(entry: &Value) -> bool {
     !label(entry, "io.zenekar.instance").is_empty()
 }
 
@@ -76,7 +76,7 @@ impl Cloud for DockerCloud {
         let mut machines: Vec<Machine> = listed
             .iter()
             .filter(|entry| is_of(entry, infrastructure))
-            .filter(is_instance)
+            .filter(|entry| is_instance(entry))
             .map(|entry| Machine {
                 name: label(entry, "io.zenekar.name"),
                 instance: label(entry, "io.zenekar.instance"),
@@ -90,7 +90,7 @@ impl Cloud for DockerCloud {
 
     fn others(&self, infrastructure: &str) -> Vec<String> {
         let mut containers = list(&["ps", "--all", "--no-trunc"]);
-        containers.retain(|entry| !is_instance(&entry));
+        containers.retain(|entry| !is_instance(entry));
         let networks = list(&["network", "ls"]);
         let volumes = list(&["volume", "ls"]);
         let all = containers.iter().chain(&networks).chain(&volumes);
