@@ -160,7 +160,11 @@ fn a_killed_creator_leaves_what_can_be_deleted_or_created() {
                     last = Some(created);
                     runs
                 });
-                assert!(created, "{after}: {last:?}, {:?}", provider.look(&request()));
+                assert!(
+                    created,
+                    "{after}: {last:?}, {:?}",
+                    provider.look(&request())
+                );
                 assert_eq!(provider.all("one").len(), 1, "{after}");
             }
             assert_all_can_be_deleted(bench, after);
