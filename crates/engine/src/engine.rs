@@ -474,11 +474,12 @@ impl Engine {
     }
 
     /// Says whether enough instances of a node serve for its dependants to
-    /// start. Who may be gone is not built on, and what is said of the node's
-    /// addresses waits for the next look.
+    /// start. One that serves and may be gone is not built on: what is said of
+    /// the node's addresses waits for the next look. One that did not serve yet
+    /// holds nobody back, whether a list shows it or not.
     pub(crate) fn dependable(&self, key: NodeKey) -> bool {
-        self.nodes[key.index()].doubted.is_empty()
-            && self.state.node(key).serving >= self.required(key)
+        let serving = self.state.node(key).serving;
+        serving >= self.required(key) && self.surely_serving(key) == serving
     }
 
     /// Returns how many instances of a node serve, without those that may be gone.

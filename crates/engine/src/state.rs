@@ -273,7 +273,11 @@ impl State {
                 generation,
                 topology,
                 targets,
-            } => self.apply_intent(*generation, topology, targets),
+            } => {
+                self.apply_intent(*generation, topology, targets);
+                // What is wanted anew has a use for what could not go.
+                self.release_errors.clear();
+            }
             Record::Adopted {
                 generation,
                 topology,

@@ -1,12 +1,12 @@
 //! What one look does not show may be gone: nobody builds on it, and nobody
 //! says that all is well, until another look tells.
 
-use zenekar_base::{Capabilities, InstanceTag, Millis, Timestamp};
+use zenekar_base::{Capabilities, InstanceTag, Millis, ResourceState, Timestamp};
 use zenekar_engine::{Input, Operation, Response, ScalingChange, Verdict, Waiting};
 
 use crate::behaviour::scale;
 use crate::build::{node, reading, topology};
-use crate::script::{Obedient, Script};
+use crate::script::{Obedient, Script, view};
 
 /// How long it may take to find out about an absence and to heal it, at a
 /// cloud that answers at once: the second look comes after two seconds.
@@ -153,4 +153,44 @@ fn a_machine_lost_soon_after_its_creation_is_not_called_ready() {
     let left = cloud.machines.values().next().expect("there is one again");
     assert_ne!(*left, lost);
     assert!(taken <= settle + HEALED_WITHIN, "after {taken}");
+}
+
+#[test]
+fn who_never_served_holds_nobody_back() {
+    let mut script = Script::new(Capabilities {
+        settle: Millis::from_secs(60),
+        ..Capabilities::default()
+    });
+    let mut cloud = Obedient::default();
+    let nodes = vec![node("base", 1, 9), reading(node("top", 1, 9), 0, None)];
+    script.tell(Input::Intent(topology(nodes)));
+    converge(&mut script, &mut cloud);
+    let before = cloud.machines.clone();
+    for (request, node) in [("bases", "base"), ("tops", "top")] {
+        let change = ScalingChange::To {
+            node: node.to_owned(),
+            count: 3,
+        };
+        script.tell(scale(request, change));
+    }
+    let (mut tops, end) = (0, script.now + Millis::from_secs(10));
+    // The new bases are starting, and no list shows them yet.
+    script.play(end, |_, operation| match operation {
+        Operation::Create { tag, node, .. } if node.index() == 0 => {
+            let resource = format!("machine-{tag}");
+            let starting = view(tag, &resource, ResourceState::Pending);
+            Ok(Response::Created(starting))
+        }
+        operation => {
+            tops += u32::from(matches!(operation, Operation::Create { .. }));
+            Ok(cloud.answer(operation))
+        }
+    });
+    assert_eq!(tops, 2, "two more were wanted, and one base serves");
+    assert!(
+        before
+            .keys()
+            .all(|machine| cloud.machines.contains_key(machine))
+    );
+    assert!(!script.engine.is_converged(), "the bases are not there");
 }
