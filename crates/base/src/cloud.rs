@@ -47,14 +47,31 @@ const MASK: &str = "***";
 /// Returns a text in which the addresses' users and passwords are masked: names
 /// of providers go into journals and onto screens.
 fn without_user(text: &str) -> Cow<'_, str> {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return Cow::Borrowed(text);
-    };
-    let end = rest.find(['/', '?', '#', ',']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    match authority.rsplit_once('@') {
-        Some((_, host)) => Cow::Owned(format!("{scheme}://{MASK}@{host}{path}")),
-        None => Cow::Borrowed(text),
+    const SCHEME_END: &str = "://";
+    let mut masked = String::new();
+    let mut has_user = false;
+    let mut rest = text;
+    while let Some(at) = rest.find(SCHEME_END) {
+        let (scheme, after) = rest.split_at(at + SCHEME_END.len());
+        masked.push_str(scheme);
+        let end = after.find(['/', '?', '#', ',']).unwrap_or(after.len());
+        let authority = &after[..end];
+        match authority.rsplit_once('@') {
+            Some((_, host)) => {
+                has_user = true;
+                masked.push_str(MASK);
+                masked.push('@');
+                masked.push_str(host);
+            }
+            None => masked.push_str(authority),
+        }
+        rest = &after[end..];
+    }
+    masked.push_str(rest);
+    if has_user {
+        Cow::Owned(masked)
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
@@ -191,6 +208,13 @@ mod tests {
                 assert!(!refused.contains("hunter2"), "{refused}");
             }
             assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        for text in [
+            "nova@https://a,https://me:hunter2@b",
+            "nova@https://a, https://me:hunter2@b",
+        ] {
+            let refused = text.parse::<CloudKey>().unwrap_err().to_string();
+            assert!(!refused.contains("hunter2"), "{refused}");
         }
     }
 
