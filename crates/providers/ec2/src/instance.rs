@@ -92,11 +92,7 @@ fn read(node: Node<'_, '_>) -> Option<Seen> {
                 all,
                 private: private.filter(|_| !is_first).map(str::to_owned),
             },
-            // That of a spot request may be another than the one that we gave.
-            token: infrastructure
-                .and_then(|_| tag(node, TAG_TOKEN))
-                .or_else(|| text(node, "clientToken"))
-                .map(Token::new),
+            token: token(node, infrastructure.is_some()).map(Token::new),
             revision: 0,
             detail: detail(node, state),
         },
@@ -107,6 +103,16 @@ fn read(node: Node<'_, '_>) -> Option<Seen> {
         public: public.map(str::to_owned),
         private: private.map(str::to_owned),
     })
+}
+
+/// Returns the token that an instance was made with. That of a spot request may
+/// be another than the one that we gave, so its tag counts. With others it does
+/// not: what somebody makes from a copy of ours has our tags, and is not ours.
+fn token<'a>(node: Node<'a, '_>, is_tagged: bool) -> Option<&'a str> {
+    let is_spot = text(node, "instanceLifecycle") == Some("spot")
+        || text(node, "spotInstanceRequestId").is_some();
+    let tagged = (is_spot && is_tagged).then(|| tag(node, TAG_TOKEN));
+    tagged.flatten().or_else(|| text(node, "clientToken"))
 }
 
 fn state_of(word: &str) -> ResourceState {
@@ -177,16 +183,25 @@ mod tests {
     }
 
     #[test]
-    fn the_token_of_the_tag_counts() {
+    fn the_token_of_a_spot_instances_tag_counts() {
+        let spot = "<instanceLifecycle>spot</instanceLifecycle>";
+        let request = "<spotInstanceRequestId>sir-1</spotInstanceRequestId>";
         let ours = "<tagSet><item><key>zenekar:infrastructure</key><value>a</value></item>\
              <item><key>zenekar:token</key><value>ours</value></item></tagSet>";
         let foreign = "<tagSet><item><key>zenekar:token</key><value>ours</value></item></tagSet>";
-        for (tags, wanted) in [(ours, "ours"), (foreign, "spot"), ("", "spot")] {
+        for (kind, tags, wanted) in [
+            (spot, ours, "ours"),
+            (request, ours, "ours"),
+            // It was made from a copy of ours.
+            ("", ours, "given"),
+            (spot, foreign, "given"),
+            (spot, "", "given"),
+        ] {
             let one = seen(&format!(
                 "<instanceId>i-1</instanceId><instanceState><name>running</name></instanceState>\
-                 <clientToken>spot</clientToken>{tags}"
+                 <clientToken>given</clientToken>{kind}{tags}"
             ));
-            assert_eq!(one.view.token, Some(Token::new(wanted)), "{tags}");
+            assert_eq!(one.view.token, Some(Token::new(wanted)), "{kind}{tags}");
         }
     }
 
