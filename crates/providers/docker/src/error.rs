@@ -123,8 +123,6 @@ const WORDS: &[(&str, ErrorClass)] = &[
     ("pull access denied", ErrorClass::Invalid),
     ("no matching manifest", ErrorClass::Invalid),
     ("repository does not exist", ErrorClass::Invalid),
-    // Of a registry, too: names that do not exist will not exist in a minute.
-    ("no such host", ErrorClass::Invalid),
     ("unauthorized", ErrorClass::Auth),
     ("invalid", ErrorClass::Invalid),
 ];
