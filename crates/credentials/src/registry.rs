@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -76,7 +77,7 @@ impl Registry {
         let fail = |error| CredentialsError::file("read", &self.folder, error);
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(fail(error)),
         };
         let mut names = Vec::new();
@@ -239,9 +240,8 @@ impl Registry {
         file: &str,
     ) -> Result<(PathBuf, secrecy::zeroize::Zeroizing<Vec<u8>>), CredentialsError> {
         let path = self.folder.join(file);
-        let bytes = files::read(&path, FILE_BYTES_MAX, Privacy::Private)?.ok_or_else(|| {
-            CredentialsError::file("read", &path, std::io::ErrorKind::NotFound.into())
-        })?;
+        let bytes = files::read(&path, FILE_BYTES_MAX, Privacy::Private)?
+            .ok_or_else(|| CredentialsError::file("read", &path, io::ErrorKind::NotFound.into()))?;
         Ok((path, bytes))
     }
 
@@ -277,7 +277,11 @@ impl Registry {
                 .and_then(|stem| stem.split_once(SEPARATOR))
                 .map(|(owner, _)| owner)
                 .filter(|owner| *owner != name && self.is_sealed_file_of(owner, file));
-            let is_left = owner.is_some_and(|owner| !self.description(owner).exists());
+            // A description that cannot be seen for another reason is there.
+            let is_left = owner.is_some_and(|owner| {
+                let description = fs::symlink_metadata(self.description(owner));
+                description.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            });
             if is_former || is_left || file.starts_with(UNFINISHED) {
                 files::remove(&self.folder.join(file))?;
             }
