@@ -341,16 +341,33 @@ fn found_entry(key: &CloudKey, surroundings: &Surroundings) -> Result<Entry, Set
         .collect();
     match fitting.as_slice() {
         [(_, entry)] => Ok((*entry).clone()),
-        [] => refuse(match endpoint {
-            Some(endpoint) => format!(
-                "there are no credentials for `{endpoint}`: neither the variables `OS_*` nor a `clouds.yaml` have some"
-            ),
-            None => "there are no credentials: neither the variables `OS_*` nor a `clouds.yaml` have some".to_owned(),
-        }),
+        [] => refuse(missing(&variables, endpoint)),
         several => {
             let names: Vec<&str> = several.iter().map(|(name, _)| name.as_str()).collect();
-            refuse(format!("several clouds could be meant{}; choose one with `OS_CLOUD`", those(&names)))
+            refuse(format!(
+                "several clouds could be meant{}; choose one with `OS_CLOUD`",
+                those(&names)
+            ))
         }
+    }
+}
+
+/// Says why none of the credentials that are there is for an endpoint.
+fn missing(variables: &Entry, endpoint: Option<&str>) -> String {
+    let Some(endpoint) = endpoint else {
+        return "there are no credentials: neither the variables `OS_*` nor a `clouds.yaml` have some"
+            .to_owned();
+    };
+    match variables.get("auth_url") {
+        _ if !variables.has_credentials() => format!(
+            "there are no credentials for `{endpoint}`: neither the variables `OS_*` nor a `clouds.yaml` have some"
+        ),
+        Some(other) => format!(
+            "the credentials of the variables `OS_*` are for `{other}`, and no `clouds.yaml` has some for `{endpoint}`"
+        ),
+        None => format!(
+            "the credentials of the variables `OS_*` are sent to no endpoint but that of `OS_AUTH_URL`, which is not set: set it to `{endpoint}` to use them there"
+        ),
     }
 }
 

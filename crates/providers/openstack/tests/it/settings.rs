@@ -143,6 +143,14 @@ fn variables_count_where_no_cloud_is_named() {
     // Nobody's password goes to another cloud.
     let message = find("nova@http://b:5000", None, &surroundings).expect_err("another cloud");
     assert!(
+        message.contains("are for `http://a:5000/v3`") && message.contains("`http://b:5000`"),
+        "{message}"
+    );
+    let homeless = around(folder.path(), &variables[1..]);
+    let message = find("nova@http://b:5000", None, &homeless).expect_err("for no cloud");
+    assert!(message.contains("set it to `http://b:5000`"), "{message}");
+    let message = find("nova@http://b:5000", None, &around(folder.path(), &[])).expect_err("none");
+    assert!(
         message.contains("no credentials for `http://b:5000`"),
         "{message}"
     );
