@@ -1,12 +1,14 @@
-//! Keeping to the account that an infrastructure has its things in.
+//! Keeping to the account that an infrastructure is tied to.
 //!
 //! Credentials of another account show nothing of ours, and what is not shown
 //! counts as gone. So the account is noted before the first thing is made in
 //! it, and whoever else answers is asked nothing and believed nothing.
 
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use zenekar_base::{Account, ErrorClass, InfrastructureId, Origin, ProviderError};
 
 use crate::{Identity, Problem, ProblemKind, Provider};
@@ -15,6 +17,10 @@ use crate::{Identity, Problem, ProblemKind, Provider};
 /// process runs (files of profiles are read again when they expire), and a
 /// call a minute is little beside a list every few seconds.
 pub(crate) const IDENTITY_AGE_MAX: Duration = Duration::from_mins(1);
+
+/// How long a look waits to hear whom it is shown what it is shown: it is as
+/// true without, and engines give up looks after a minute.
+pub(crate) const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an infrastructure is tied to at a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,10 +64,18 @@ struct Seen {
     asked_at: Instant,
 }
 
+impl Seen {
+    fn is_young(&self) -> bool {
+        self.asked_at.elapsed() <= IDENTITY_AGE_MAX
+    }
+}
+
 /// Finds out which account answers, once for all that want to know.
 #[derive(Default)]
 pub(crate) struct Answering {
     seen: Mutex<Option<Seen>>,
+    /// When a look was not told.
+    look_failed_at: std::sync::Mutex<Option<Instant>>,
 }
 
 impl Answering {
@@ -70,8 +84,7 @@ impl Answering {
         &self,
         provider: &dyn Provider,
     ) -> Result<Option<Account>, ProviderError> {
-        self.find(provider, |asked_at| asked_at.elapsed() <= IDENTITY_AGE_MAX)
-            .await
+        self.find(provider, Seen::is_young).await
     }
 
     /// Returns the account that answers from an instant on.
@@ -80,24 +93,65 @@ impl Answering {
         provider: &dyn Provider,
         instant: Instant,
     ) -> Result<Option<Account>, ProviderError> {
-        self.find(provider, |asked_at| asked_at >= instant).await
+        self.find(provider, |seen| seen.asked_at >= instant).await
+    }
+
+    /// Returns the account that answers now, for something to be tied to. A
+    /// cloud that did not tell lately is not asked again: there is nothing to tie to.
+    pub(crate) async fn to_bind(
+        &self,
+        provider: &dyn Provider,
+    ) -> Result<Option<Account>, ProviderError> {
+        let now = Instant::now();
+        let counts =
+            |seen: &Seen| seen.asked_at >= now || (seen.account.is_none() && seen.is_young());
+        self.find(provider, counts).await
+    }
+
+    /// Returns the account that answers from an instant on, or that answered
+    /// lately, if a look can know it without waiting for long. Where that
+    /// failed, looks do without for a while.
+    pub(crate) async fn of_look(
+        &self,
+        provider: &dyn Provider,
+        since: Option<Instant>,
+        patience: Duration,
+    ) -> Option<Account> {
+        let failed_at = *self.look_failed_at();
+        if failed_at.is_some_and(|at| at.elapsed() <= IDENTITY_AGE_MAX) {
+            return None;
+        }
+        let told = match since {
+            Some(instant) => timeout(patience, self.since(provider, instant)).await,
+            None => timeout(patience, self.lately(provider)).await,
+        };
+        if let Ok(Ok(account)) = told {
+            return account;
+        }
+        *self.look_failed_at() = Some(Instant::now());
+        None
+    }
+
+    fn look_failed_at(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.look_failed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn find(
         &self,
         provider: &dyn Provider,
-        is_fresh: impl Fn(Instant) -> bool,
+        counts: impl Fn(&Seen) -> bool,
     ) -> Result<Option<Account>, ProviderError> {
         // Those who come meanwhile wait here, and take the answer.
         let mut seen = self.seen.lock().await;
-        if let Some(seen) = seen.as_ref().filter(|seen| is_fresh(seen.asked_at)) {
+        if let Some(seen) = seen.as_ref().filter(|seen| counts(seen)) {
             return Ok(seen.account.clone());
         }
         let asked_at = Instant::now();
         let account = match provider.identity().await {
             Ok(identity) => identity.to_account(),
-            // It cannot say who it is.
-            Err(error) if error.class == ErrorClass::Invalid => None,
+            Err(error) if error == crate::says_not_who(provider.name()) => None,
             Err(error) => return Err(without_effect(error)),
         };
         *seen = Some(Seen {
@@ -108,17 +162,14 @@ impl Answering {
     }
 }
 
-/// Says that a call whose question for the account failed was not made: it can be repeated.
+/// Says why the account is not known, and that the call that needed to know it
+/// was not made: nothing is gone, and nothing may have been made.
 fn without_effect(error: ProviderError) -> ProviderError {
     let class = match error.class {
-        ErrorClass::Auth | ErrorClass::Throttled => error.class,
+        ErrorClass::Auth | ErrorClass::Throttled | ErrorClass::Invalid => error.class,
         _ => ErrorClass::Retryable,
     };
-    ProviderError {
-        class,
-        message: format!("cannot tell which account it is: {}", error.message),
-        ..error
-    }
+    ProviderError { class, ..error }
 }
 
 impl Identity {
@@ -138,10 +189,12 @@ pub(crate) fn refusal(
     bound: &Account,
     answering: Option<&Account>,
 ) -> ProviderError {
-    ProviderError::new(
-        ErrorClass::Auth,
-        refusal_text(infrastructure, bound, answering),
-    )
+    let mut text = refusal_text(infrastructure, bound, answering);
+    if let Some(answering) = answering {
+        text.push_str("; ");
+        text.push_str(&way_out(answering));
+    }
+    ProviderError::new(ErrorClass::Auth, text)
 }
 
 fn refusal_text(
@@ -154,8 +207,16 @@ fn refusal_text(
         |account| format!("it is account {account} that answers"),
     );
     format!(
-        "infrastructure `{infrastructure}` has its things in account {bound}, but {who}: nothing is done there; use the credentials, project or engine of account `{}`",
+        "infrastructure `{infrastructure}` is tied to account {bound}, but {who}: nothing is done there; use the credentials, project or engine of account `{}`",
         bound.pin
+    )
+}
+
+/// Names what helps where the account was never the right one, or is gone.
+fn way_out(answering: &Account) -> String {
+    format!(
+        "or, if nothing of it is there, set `ZENEKAR_ACCEPT_ACCOUNT={}`",
+        answering.pin
     )
 }
 
@@ -165,15 +226,20 @@ pub(crate) fn problem(
     bound: &Account,
     answering: Option<&Account>,
 ) -> Problem {
+    let mut hint = format!(
+        "to move, take it down first: `zenekar down {infrastructure}` with what leads to account `{}`",
+        bound.pin
+    );
+    if let Some(answering) = answering {
+        hint.push_str("; ");
+        hint.push_str(&way_out(answering));
+    }
     Problem {
         kind: ProblemKind::Account,
         nodes: Vec::new(),
         key: None,
         message: refusal_text(infrastructure, bound, answering),
-        hint: Some(format!(
-            "to move, take it down first: `zenekar down {infrastructure}` with what leads to account `{}`",
-            bound.pin
-        )),
+        hint: Some(hint),
         is_warning: false,
     }
 }

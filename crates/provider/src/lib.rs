@@ -137,7 +137,7 @@ pub trait Provider: Send + Sync {
 
     /// Asks whom the cloud takes us for.
     fn identity(&self) -> Call<'_, Identity> {
-        unsupported(self.name(), "say who it is")
+        Box::pin(std::future::ready(Err(says_not_who(self.name()))))
     }
 
     /// Lists images.
@@ -207,11 +207,21 @@ pub trait Provider: Send + Sync {
     }
 }
 
+/// The answer of a provider that cannot say who it is. No other error means
+/// that: what is `Invalid` else may be a wrong address, or a region that is not there.
+fn says_not_who(provider: &str) -> ProviderError {
+    not_supported(provider, "say who it is")
+}
+
 /// Answers a call that a provider cannot carry out.
 fn unsupported<'a, T: Send + 'a>(provider: &str, what: &str) -> Call<'a, T> {
-    let error = ProviderError::new(
+    let error = not_supported(provider, what);
+    Box::pin(std::future::ready(Err(error)))
+}
+
+fn not_supported(provider: &str, what: &str) -> ProviderError {
+    ProviderError::new(
         ErrorClass::Invalid,
         format!("provider `{provider}` cannot {what}"),
-    );
-    Box::pin(std::future::ready(Err(error)))
+    )
 }

@@ -8,16 +8,17 @@
 //! All calls for an infrastructure go through here, so it is also here that
 //! they are refused where another account answers than the one it is tied to.
 
+use std::collections::BTreeSet;
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use zenekar_base::{
     Account, Capabilities, ErrorClass, InfrastructureId, Origin, ProbeResult, ProbeSpec,
     ProviderError, ResourceId, ResourceState, ResourceView, Token,
 };
 
-use crate::account::{Answering, Binding, Bindings, problem, refusal};
+use crate::account::{Answering, Binding, Bindings, LOOK_PATIENCE, problem, refusal};
 use crate::{
     Call, CheckRequest, CreateRequest, Deleted, EnterCommand, EnterRequest, Identity, Image,
     ImageQuery, LogChunk, LogRequest, ObserveScope, Offer, Owned, Problem, Provider, QuotaItem,
@@ -67,6 +68,7 @@ pub struct Scoped {
     inner: Arc<dyn Provider>,
     bindings: Arc<dyn Bindings>,
     answering: Answering,
+    look_patience: Duration,
     accepted: Option<String>,
 }
 
@@ -88,6 +90,7 @@ impl Scoped {
             inner,
             bindings,
             answering: Answering::default(),
+            look_patience: LOOK_PATIENCE,
             accepted: None,
         }
     }
@@ -148,8 +151,7 @@ impl Scoped {
     ) -> Result<Bound, ProviderError> {
         let mut bound = self.bound(infrastructure).await?;
         if bound.account.is_none() {
-            let now = Instant::now();
-            let answering = self.answering.since(self.inner.as_ref(), now).await?;
+            let answering = self.answering.to_bind(self.inner.as_ref()).await?;
             if let Some(answering) = answering {
                 self.bind(&mut bound, answering)?;
             }
@@ -190,7 +192,7 @@ impl Scoped {
         answering.is_same(account) || self.accepted.as_ref() == Some(&answering.pin)
     }
 
-    /// Makes sure, after an answer by which something is gone, that it was the
+    /// Makes sure, after an answer by which something may be gone, that it was the
     /// right account that gave it: credentials may have been replaced meanwhile.
     async fn confirm(&self, bound: &mut Bound) -> Result<(), ProviderError> {
         if bound.account.is_none() {
@@ -201,13 +203,26 @@ impl Scoped {
         self.compare(bound, answering)
     }
 
+    /// Returns the account that a look asks, if a look may tie to it what has none yet.
+    async fn before_look(&self, bound: &Bound) -> Option<Account> {
+        if bound.account.is_some() {
+            return None;
+        }
+        let patience = self.look_patience;
+        let asked = self.answering.of_look(self.inner.as_ref(), None, patience);
+        asked.await
+    }
+
     /// Takes the account that shows something of an infrastructure for its own,
-    /// if none is known: an older version has brought it up.
-    async fn adopt_account(&self, mut bound: Bound, asked_at: Instant) {
-        let answering = self.answering.since(self.inner.as_ref(), asked_at).await;
-        if let Ok(Some(answering)) = answering {
+    /// if none is known: an older version has brought it up. It has to be the
+    /// same before and after, or else another one may have shown it.
+    async fn adopt_account(&self, mut bound: Bound, before: &Account) {
+        let (provider, now) = (self.inner.as_ref(), Instant::now());
+        let patience = self.look_patience;
+        let after = self.answering.of_look(provider, Some(now), patience).await;
+        if let Some(after) = after.filter(|after| after.is_same(before)) {
             // What cannot be noted now can be at the next look: this one is true all the same.
-            let _ = self.bind(&mut bound, answering);
+            let _ = self.bind(&mut bound, after);
         }
     }
 
@@ -217,22 +232,41 @@ impl Scoped {
         scope: ObserveScope,
     ) -> Result<Vec<ResourceView>, ProviderError> {
         let mut bound = self.bound(infrastructure).await?;
-        let asked_at = Instant::now();
+        let before = self.before_look(&bound).await;
+        let asked = match &scope {
+            ObserveScope::All => None,
+            ObserveScope::Resources(asked) => Some(asked.clone()),
+        };
         let views = self.inner.observe(bound.scoped.clone(), scope).await?;
         let ours: Vec<ResourceView> = views
             .into_iter()
             .filter_map(|view| unscoped(view, &bound.origin))
             .collect();
+        if !asked.is_some_and(|asked| are_there(&asked, &ours)) {
+            self.confirm(&mut bound).await?;
+        }
         let exists = |view: &ResourceView| {
             !matches!(view.state, ResourceState::Gone | ResourceState::Deleting)
         };
-        if ours.is_empty() {
-            self.confirm(&mut bound).await?;
-        } else if bound.account.is_none() && ours.iter().any(exists) {
-            self.adopt_account(bound, asked_at).await;
+        if let Some(before) = before
+            && ours.iter().any(exists)
+        {
+            self.adopt_account(bound, &before).await;
         }
         Ok(ours)
     }
+}
+
+/// Says whether a look shows all that it was asked for: then it was the right
+/// account that answered, since ids are nowhere else. A list of everything never
+/// proves that: another account may show what was made when credentials were replaced.
+fn are_there(asked: &[ResourceId], views: &[ResourceView]) -> bool {
+    let there: BTreeSet<&ResourceId> = views
+        .iter()
+        .filter(|view| view.state != ResourceState::Gone)
+        .map(|view| &view.resource)
+        .collect();
+    asked.iter().all(|resource| there.contains(resource))
 }
 
 /// Says whether an answer means that something is not there.

@@ -9,6 +9,9 @@ use zenekar_model::Rendered;
 use super::*;
 use crate::Identity;
 
+#[path = "scoped_look_tests.rs"]
+mod looks;
+
 /// What the scripted cloud does, and what was asked of it.
 #[derive(Default)]
 struct Script {
@@ -17,6 +20,10 @@ struct Script {
     /// Whom it takes us for once a call for an infrastructure was made.
     pin_after: Option<String>,
     identity_fails: Option<ErrorClass>,
+    /// It is as if its adapter did not know the question.
+    is_silent: bool,
+    /// Questions who we are are never answered.
+    identity_hangs: bool,
     /// What it shows.
     views: Vec<ResourceView>,
     delete_answers: Option<Result<Deleted, ErrorClass>>,
@@ -121,6 +128,12 @@ impl Provider for Scripted {
     fn identity(&self) -> Call<'_, Identity> {
         let mut script = self.script();
         script.calls.push("identity");
+        if script.identity_hangs {
+            return Box::pin(std::future::pending());
+        }
+        if script.is_silent {
+            return Box::pin(std::future::ready(Err(crate::says_not_who("scripted"))));
+        }
         let told = match script.identity_fails {
             Some(class) => Err(class),
             None => Ok(Identity {
@@ -276,6 +289,7 @@ fn view(instance: &str, token: Option<&str>) -> ResourceView {
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .expect("an async runtime can be made")
         .block_on(work)
@@ -285,7 +299,11 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 fn assert_refused<T: std::fmt::Debug>(answer: Result<T, ProviderError>) {
     let error = answer.expect_err("it is another account");
     assert_eq!(error.class, ErrorClass::Auth, "{error}");
-    for part in ["`shop`", "`one` (`shop's`)", "`two`"] {
+    for part in [
+        "`shop` is tied to account `one` (`shop's`)",
+        "`two`",
+        "nothing of it is there, set `ZENEKAR_ACCEPT_ACCOUNT=two`",
+    ] {
         assert!(error.message.contains(part), "{part} in {error}");
     }
 }
@@ -328,7 +346,7 @@ fn the_account_is_noted_before_the_first_thing_is_made() {
         let bench = bench(Some("one"), None);
         assert_eq!(bench.observe().await, Ok(Vec::new()));
         assert_eq!(bench.kept.pin(), None, "nothing is there yet");
-        assert_eq!(bench.cloud.calls(), ["observe"]);
+        assert_eq!(bench.cloud.calls(), ["identity", "observe"]);
         let made = bench.create().await.expect("it is made");
         assert_eq!(made.token, Some(Token::new("t-1")));
         assert_eq!(bench.kept.pin().as_deref(), Some("one"));
@@ -409,48 +427,16 @@ fn a_check_tells_of_another_account_and_of_nothing_else() {
         };
         assert_eq!(problem.kind, crate::ProblemKind::Account);
         assert!(!problem.is_warning && problem.message.contains("`two`"));
+        let hint = problem.hint.as_deref().unwrap_or_default();
+        assert!(hint.contains("`ZENEKAR_ACCEPT_ACCOUNT=two`"), "{hint}");
         assert_eq!(bench.cloud.calls(), ["identity"]);
         // Why it does not answer is for the check to tell.
-        bench.cloud.script().identity_fails = Some(ErrorClass::Auth);
-        let fresh = Scoped::new(Arc::clone(&bench.cloud) as _, Arc::clone(&bench.kept) as _);
-        assert_eq!(fresh.check(request).await, Ok(Vec::new()));
-        assert_eq!(bench.cloud.calls(), ["identity", "check"]);
-    });
-}
-
-#[test]
-fn what_is_not_there_is_believed_of_the_right_account_only() {
-    block_on(async {
-        // Credentials are replaced between two calls.
-        let swapped = || {
-            let bench = bench(Some("one"), Some("one"));
-            bench.cloud.script().pin_after = Some("two".to_owned());
-            bench
-        };
-        let bench = swapped();
-        assert_refused(bench.observe().await);
-        assert_eq!(bench.cloud.calls(), ["identity", "observe", "identity"]);
-        for answer in [Ok(Deleted::Gone), Err(ErrorClass::NotFound)] {
-            let bench = swapped();
-            bench.cloud.script().delete_answers = Some(answer);
-            assert_refused(bench.delete().await);
+        for class in [ErrorClass::Auth, ErrorClass::Invalid, ErrorClass::NotFound] {
+            bench.cloud.script().identity_fails = Some(class);
+            let fresh = Scoped::new(Arc::clone(&bench.cloud) as _, Arc::clone(&bench.kept) as _);
+            assert_eq!(fresh.check(request.clone()).await, Ok(Vec::new()));
+            assert_eq!(bench.cloud.calls(), ["identity", "check"]);
         }
-        let bench = swapped();
-        let request = RecontextualiseRequest {
-            resource: ResourceId::new("i-1"),
-            instance: InstanceTag::new("tag"),
-            revision: 2,
-            rendered: Rendered::default(),
-        };
-        assert_refused(bench.provider.recontextualise(shop(), request).await);
-        let bench = swapped();
-        assert_refused(bench.provider.release(shop()).await);
-        assert_eq!(bench.kept.pin().as_deref(), Some("one"));
-        // What is there needs no second question.
-        let bench = swapped();
-        bench.shows(ResourceState::Running);
-        assert_eq!(bench.observe().await.map(|views| views.len()), Ok(1));
-        assert_eq!(bench.cloud.calls(), ["identity", "observe"]);
     });
 }
 
@@ -467,54 +453,6 @@ fn it_may_begin_again_elsewhere_once_it_is_released() {
         bench.cloud.script().pin = Some("two".to_owned());
         bench.create().await.expect("it is made");
         assert_eq!(bench.kept.pin().as_deref(), Some("two"));
-    });
-}
-
-#[test]
-fn what_an_older_version_made_is_tied_to_the_account_that_shows_it() {
-    block_on(async {
-        let bench = bench(Some("one"), None);
-        assert_eq!(bench.delete().await, Ok(Deleted::Accepted));
-        assert_eq!(bench.kept.pin(), None);
-        bench.shows(ResourceState::Running);
-        assert_eq!(bench.observe().await.map(|views| views.len()), Ok(1));
-        assert_eq!(bench.kept.pin().as_deref(), Some("one"));
-    });
-}
-
-#[test]
-fn a_cloud_that_does_not_tell_is_used_as_it_is() {
-    block_on(async {
-        let bench = bench(None, None);
-        bench.create().await.expect("it is made");
-        bench.shows(ResourceState::Running);
-        assert_eq!(bench.observe().await.map(|views| views.len()), Ok(1));
-        assert_eq!(bench.kept.pin(), None);
-        // One that told once is another one, as far as can be seen.
-        let silent = bench_with(None, Some("one"), Kept::default());
-        let error = silent.observe().await.expect_err("it does not tell");
-        assert_eq!(error.class, ErrorClass::Auth);
-        assert!(error.message.contains("no longer says"), "{error}");
-    });
-}
-
-#[test]
-fn a_question_that_fails_has_had_no_effect() {
-    block_on(async {
-        for (class, told) in [
-            (ErrorClass::Unknown, ErrorClass::Retryable),
-            (ErrorClass::NotFound, ErrorClass::Retryable),
-            (ErrorClass::Throttled, ErrorClass::Throttled),
-            (ErrorClass::Auth, ErrorClass::Auth),
-        ] {
-            let bench = bench(Some("one"), None);
-            bench.cloud.script().identity_fails = Some(class);
-            let error = bench.create().await.expect_err("it cannot tell");
-            assert_eq!(error.class, told);
-            assert_eq!(bench.cloud.calls(), ["identity"]);
-            bench.cloud.script().identity_fails = None;
-            bench.create().await.expect("it is asked again");
-        }
     });
 }
 

@@ -126,10 +126,11 @@ pub static SETTING: Code = Code {
 pub static ACCOUNT: Code = Code {
     id: "ZK0813",
     title: "account that is not the infrastructure's",
-    explanation: "The infrastructure has things in one account (project, engine) of this cloud, and the \
+    explanation: "The infrastructure is tied to one account (project, engine) of this cloud, and the \
         credentials or the address lead to another one now. What is there cannot be seen from here, \
         so nothing is done: it would be taken for gone and made again. Use the credentials, the \
         profile, the project or the engine of the account that the message names; `zenekar cloud \
         test` shows whom a cloud takes you for. To move to the other account, take the \
-        infrastructure down first.",
+        infrastructure down first. If nothing of it is in that account, or it is gone for good, \
+        `ZENEKAR_ACCEPT_ACCOUNT=ID` accepts the account with this id in its place.",
 };

@@ -51,7 +51,7 @@ impl<'a> Bench<'a> {
     fn refuses(&self, arguments: &[&str]) -> String {
         let run = self.run_as_other(arguments).expect(AUTH);
         let said = format!("{}{}", run.stdout, run.stderr);
-        assert!(said.contains("has its things in account"), "{said}");
+        assert!(said.contains("is tied to account"), "{said}");
         assert_eq!(
             self.cloud.machines(&self.name),
             self.machines,
