@@ -312,8 +312,15 @@ pub(crate) fn instance_text(
     if let Some(reason) = &status.reason {
         parts.push(shorten(reason));
     }
-    if let Some(waiting) = &status.waiting {
-        parts.push(shorten(&waiting_text(waiting, now)));
+    match (&status.waiting, &instance.last_error) {
+        // While nobody works on it, why it did not get further says more than what comes next.
+        (Some(Waiting::Recovery { .. }), Some((class, message))) => parts.push(format!(
+            "the last try failed: {} ({})",
+            shorten(message),
+            class.name()
+        )),
+        (Some(waiting), _) => parts.push(shorten(&waiting_text(waiting, now))),
+        (None, _) => {}
     }
     if instance.phase_since > Timestamp::ZERO
         && status.phase != "ready"

@@ -45,6 +45,11 @@ fn the_codes_of_capacity_and_time() {
     let sandbox = Sandbox::new();
     let file = example("hello");
     sandbox.ok(&["sim", "quota", "--machines", "1"]);
+    let up = ["up", &file, "--yes", "--pace", "jump", "--timeout", "90s"];
+    sandbox.run(&up).expect(7);
+    // Nobody works on it now; why it did not get further is known all the same.
+    let status = sandbox.ok(&["status"]).stdout;
+    assert!(status.contains("the last try failed: quota"), "{status}");
     let blocked = sandbox
         .run(&["up", &file, "--yes", "--pace", "jump"])
         .expect(6);
