@@ -61,8 +61,8 @@ fn mistakes_in_node_definitions_are_told_in_occopus_words() {
             format!("{health}Unknown key(s): pong"),
         ),
         (
-            section("{resource: {type: sim}, contextualisation: {type: docker}}"),
-            "[SchemaCheck] ERROR in 'contextualisation' section of node 'a'[0]: Missing key(s): env".to_owned(),
+            section("{resource: {type: sim}, contextualisation: {type: cloudinit}}"),
+            "[SchemaCheck] ERROR in 'contextualisation' section of node 'a'[0]: Missing key(s): context_template".to_owned(),
         ),
     ];
     for (text, words) in cases {
