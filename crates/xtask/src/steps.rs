@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -285,8 +287,15 @@ fn cargo(name: &str, arguments: &[&str]) -> Result<bool> {
     Ok(status.success())
 }
 
+/// Says what comes next, and how much time has passed: the whole has an hour.
 pub(crate) fn announce(name: &str, arguments: &[&str]) {
-    say(&format!("--- {name}: cargo {}", arguments.join(" ")));
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let seconds = FIRST.elapsed().as_secs();
+    let arguments = arguments.join(" ");
+    let (minutes, seconds) = (seconds / 60, seconds % 60);
+    say(&format!(
+        "--- {name} at {minutes}:{seconds:02}: cargo {arguments}"
+    ));
 }
 
 /// Returns the cargo that runs this program, in the root of the workspace.
