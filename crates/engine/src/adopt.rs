@@ -295,6 +295,8 @@ impl State {
                 continue;
             }
             let provider = self.provider(&adopted.provider);
+            // Where something is, all that ties us to it has to end with it.
+            self.held.insert(provider);
             let phase = if adopted.ready {
                 Phase::Ready
             } else {

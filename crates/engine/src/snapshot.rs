@@ -3,7 +3,7 @@
 //! This is a stored format of its own, apart from the state in memory: it
 //! leaves out what can be derived, and its version counts up when it changes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -195,6 +195,7 @@ impl Snapshot {
             let places = (0u16..).take(self.providers.len());
             places.filter(|_| !self.torn_down).collect()
         });
+        let mut held: BTreeSet<ProviderIndex> = held.into_iter().map(ProviderIndex).collect();
         let mut given: BTreeMap<u32, (Arc<Vec<GivenNode>>, u32)> = self
             .given
             .into_iter()
@@ -214,6 +215,8 @@ impl Snapshot {
             }
             tags.insert(instance.tag.clone(), instance.key);
             adopted.extend(instance.adopted_as());
+            // Snapshots from before that counted do not say so.
+            held.extend(instance.provider.filter(|_| instance.adopted));
             instances.insert(instance.key, instance);
         }
         State {
@@ -238,7 +241,7 @@ impl Snapshot {
                 .into_iter()
                 .map(|(provider, resource, since)| ((ProviderIndex(provider), resource), since))
                 .collect(),
-            held: held.into_iter().map(ProviderIndex).collect(),
+            held,
             release_errors: self
                 .release_errors
                 .into_iter()

@@ -113,6 +113,30 @@ fn the_plan_after_an_adoption_is_empty_and_nothing_happens() {
 }
 
 #[test]
+fn what_was_adopted_is_released_when_it_is_gone() {
+    let mut world = adopted(master_and_workers(), &[1, 2]);
+    world.tell(Input::Teardown);
+    converge(&mut world);
+    assert_eq!(alive(&world), resources(&["not-ours"]));
+    let kinds = world.journal.iter().map(|entry| entry.record.kind());
+    let ends: Vec<&str> = kinds
+        .filter(|kind| ["released", "torn-down"].contains(kind))
+        .collect();
+    assert_eq!(ends, ["released", "torn-down"]);
+    assert!(world.engine.state().held.is_empty());
+}
+
+#[test]
+fn snapshots_from_before_adoptions_were_released_say_the_same() {
+    let world = adopted(master_and_workers(), &[1, 2]);
+    let state = world.engine.state();
+    let mut stored = serde_json::to_value(Snapshot::from(state)).expect("it is stored as JSON");
+    stored["held"] = serde_json::json!([]);
+    let old: Snapshot = serde_json::from_value(stored).expect("nothing may be held");
+    assert_eq!(&old.restore(state.infrastructure.clone()), state);
+}
+
+#[test]
 fn adopted_instances_are_found_by_their_old_ids() {
     let world = adopted(master_and_workers(), &[1, 2]);
     let status = world.engine.status();
