@@ -46,10 +46,11 @@ struct Quota {
 impl OpenStack {
     pub(crate) async fn identity(&self) -> Result<Identity, ProviderError> {
         let token = self.session.token().await?;
-        let newest = self.session.newest_microversion().await?;
-        let product = match newest {
-            Some(version) => format!("OpenStack, Nova 2.1 to 2.{}", version.0),
-            None => "OpenStack, Nova without microversions".to_owned(),
+        let product = match self.session.newest_microversion().await {
+            Ok(Some(version)) => format!("OpenStack, Nova 2.1 to 2.{}", version.0),
+            Ok(None) => "OpenStack, Nova without microversions".to_owned(),
+            // The token says who we are, whatever is wrong with Nova.
+            Err(error) => format!("OpenStack, Nova cannot be asked: {}", error.message),
         };
         let label = |thing: &crate::keystone::Reference| {
             if thing.name.is_empty() {

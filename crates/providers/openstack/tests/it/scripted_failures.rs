@@ -231,6 +231,19 @@ async fn a_refused_token_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn who_we_are_is_known_without_nova() {
+    let peer = Peer::start(|asked| {
+        asked
+            .is("GET", "/compute/v2.1/")
+            .then(|| status(503, Json::Null))
+    });
+    let identity = peer.provider().identity().await.expect("the token says it");
+    assert_eq!(identity.pin.as_deref(), Some("p1"));
+    let said = "OpenStack, Nova cannot be asked: read the versions of Nova";
+    assert!(identity.product.starts_with(said), "{}", identity.product);
+}
+
+#[tokio::test]
 async fn a_token_is_renewed_before_it_ends() {
     for (seconds, tokens) in [(0, 3), (3600, 1)] {
         let peer = Peer::start(move |asked| {
