@@ -48,8 +48,10 @@ impl Pause for JumpClock {
 /// Runs a future to its end on this thread.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
+        // What stands before providers waits with limits.
+        .enable_time()
         .build()
-        .expect("a runtime without drivers")
+        .expect("a runtime with nothing but a timer")
         .block_on(future)
 }
 
