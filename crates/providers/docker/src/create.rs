@@ -2,6 +2,7 @@
 //! be repeated, and a repeated call goes on where an earlier one was cut off.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::models::{
@@ -24,6 +25,10 @@ use crate::view;
 /// How often one call begins again, because an image had to be fetched or
 /// somebody removed what was just found.
 const ROUNDS_MAX: u32 = 4;
+
+/// How long one round waits for a container that has the name and is not there:
+/// an engine goes on with a call whose caller has gone, and reserves the name first.
+const RESERVED_PAUSE: Duration = Duration::from_millis(250);
 
 /// Creates a container, or goes on with one that the same token began.
 pub(crate) async fn create(
@@ -55,6 +60,7 @@ pub(crate) async fn create(
             Ok(created) => created.id,
             Err(error) if is_conflict(&error) => {
                 let Some(found) = view::inspect(docker, &name).await? else {
+                    tokio::time::sleep(RESERVED_PAUSE).await;
                     continue;
                 };
                 if !labels::is_made_by(view::labels_of(&found), request) {
@@ -85,7 +91,7 @@ pub(crate) async fn create(
     }
     Err(ProviderError::new(
         ErrorClass::Retryable,
-        format!("container `{name}` is removed by somebody as soon as it is created"),
+        format!("the name `{name}` is taken by a container that is just being created or removed"),
     ))
 }
 
