@@ -30,6 +30,11 @@ pub(crate) fn is_full() -> bool {
         .is_some_and(|budget| budget == "full" || budget == "deep")
 }
 
+/// Says whether there is time for everything, again and again.
+pub(crate) fn is_deep() -> bool {
+    std::env::var_os("ZENEKAR_TEST_BUDGET").is_some_and(|budget| budget == "deep")
+}
+
 /// Six instances in four levels that read each other's addresses.
 fn describe(sandbox: &Sandbox) {
     let mut text = "infra_name: swept\nuser_id: somebody\nnodes:\n".to_owned();

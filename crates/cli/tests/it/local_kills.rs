@@ -1,7 +1,7 @@
 //! Kills the command while it works on instances of this very machine, and
 //! counts what is left.
 //!
-//! `ZENEKAR_TEST_BUDGET=full` tries every boundary and 100 random moments as
+//! `ZENEKAR_TEST_BUDGET=deep` tries every boundary and 100 random moments as
 //! root, 20 as an ordinary user; otherwise fewer.
 
 use std::fmt::Write as _;
@@ -9,12 +9,28 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::kill_sweep::{has_died, is_full};
+use crate::kill_sweep::{has_died, is_deep, is_full};
 use crate::local::Machine;
 use crate::traces::Traces;
 
-/// Every so many boundaries are tried on the quick budget.
-const QUICK_STRIDE: u64 = 7;
+/// How much is tried.
+struct Budget {
+    /// Every so many boundaries one is tried.
+    stride: u64,
+    /// Kills at random moments as root, and as an ordinary user.
+    kills: (u32, u32),
+}
+
+impl Budget {
+    fn read() -> Self {
+        let (stride, kills) = match (is_deep(), is_full()) {
+            (true, _) => (1, (100, 20)),
+            (_, true) => (2, (40, 8)),
+            _ => (7, (10, 3)),
+        };
+        Self { stride, kills }
+    }
+}
 
 /// More boundaries than any of the commands has.
 const BOUNDARIES_MAX: u64 = 2_000;
@@ -197,14 +213,14 @@ fn kill_at_random(machine: &Machine, who: &str, kills_wanted: u32) {
 #[test]
 fn random_kills_leave_nothing_on_the_machine() {
     if let Some(machine) = Machine::new() {
-        kill_at_random(&machine, "this user", if is_full() { 100 } else { 10 });
+        kill_at_random(&machine, "this user", Budget::read().kills.0);
     }
 }
 
 #[test]
 fn random_kills_leave_nothing_of_an_ordinary_user() {
     if let Some(machine) = Machine::of_ordinary_user() {
-        kill_at_random(&machine, "an ordinary user", if is_full() { 20 } else { 3 });
+        kill_at_random(&machine, "an ordinary user", Budget::read().kills.1);
     }
 }
 
@@ -220,7 +236,7 @@ fn a_kill_at_every_boundary_leaves_nothing_on_the_machine() {
     };
     let file = describe(&machine);
     let traces = Traces::of(&machine, "swept");
-    let stride = if is_full() { 1 } else { QUICK_STRIDE };
+    let stride = Budget::read().stride;
     let (mut boundary, mut crashes) = (1, 0);
     while boundary <= BOUNDARIES_MAX {
         let mut has_died = false;
