@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use zenekar_base::{Fingerprint, ResourceId, Value};
 use zenekar_provider::CreateRequest;
 
-use crate::delete::remove_instance;
+use crate::delete::{make_way, remove_instance};
 use crate::inside::role;
 use crate::instances::{self, Found, UNFINISHED};
 use crate::layout::{InfrastructurePaths, InstancePaths};
@@ -134,6 +134,7 @@ fn write(
     make_directory(&directory)?;
     let unfinished = directory.join(format!("{UNFINISHED}{}", request.token));
     skeleton::remove_tree(&unfinished)?;
+    make_way(infrastructure, request.token.as_str())?;
     let new = InstancePaths::new(unfinished.clone());
     for path in [
         new.root().to_owned(),

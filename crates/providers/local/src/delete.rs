@@ -193,7 +193,7 @@ pub(crate) fn remove_if_empty(
 }
 
 /// Removes directories of instances that do not exist, because whoever made or
-/// removed them was interrupted.
+/// removed them was interrupted, or a process that was late made them anew.
 pub(crate) fn remove_unfinished(
     inner: &Inner,
     paths: &InfrastructurePaths,
@@ -201,14 +201,35 @@ pub(crate) fn remove_unfinished(
     let directory = paths.instances();
     for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let Some(token) = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED)) else {
-            continue;
+        let Some(name) = name.to_str() else { continue };
+        let (token, is_none) = match name.strip_prefix(UNFINISHED) {
+            Some(token) => (token, true),
+            None => (name, is_described_by_nothing(paths, name)),
         };
-        if !inner.is_starting(token) {
+        if is_none && !inner.is_starting(token) {
             remove(&entry.path())?;
         }
     }
     Ok(())
+}
+
+/// Removes what is in the way of an instance that does not exist.
+pub(crate) fn make_way(paths: &InfrastructurePaths, name: &str) -> Result<(), LocalError> {
+    if is_described_by_nothing(paths, name) {
+        remove(&paths.instances().join(name))?;
+    }
+    Ok(())
+}
+
+/// Says whether what has the name of an instance surely is none: directories of
+/// instances come and go together with their descriptions.
+fn is_described_by_nothing(paths: &InfrastructurePaths, name: &str) -> bool {
+    paths
+        .instance(&ResourceId::new(name))
+        .is_some_and(|instance| {
+            fs::symlink_metadata(instance.description())
+                .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        })
 }
 
 /// Removes instances whose start was interrupted before anything of them ran:

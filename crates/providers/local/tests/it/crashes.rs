@@ -173,6 +173,26 @@ fn a_killed_creator_leaves_what_can_be_deleted_or_created() {
 }
 
 #[test]
+fn what_a_late_process_made_anew_is_removed() {
+    let name = "crashes::what_a_late_process_made_anew_is_removed";
+    with_each_isolation(name, |bench| {
+        let leave = || {
+            let left = bench.instance_directory(&request()).join("files");
+            std::fs::create_dir_all(&left).expect("it is our place");
+            std::fs::write(left.join("late"), "").expect("it is our place");
+        };
+        leave();
+        assert_eq!(bench.again().all("one"), []);
+        assert!(!bench.directory.join("local").exists());
+        // It is in nobody's way either.
+        leave();
+        bench.announce(&request());
+        bench.create(&request());
+        assert_all_can_be_deleted(bench, "after it was created");
+    });
+}
+
+#[test]
 fn a_killed_deleter_leaves_what_can_be_deleted() {
     let name = "crashes::a_killed_deleter_leaves_what_can_be_deleted";
     with_each_isolation(name, |bench| {
