@@ -2,9 +2,9 @@
 //! `OpenStack` that `tests/env/openstack/up` starts.
 
 mod ledger;
+mod openstack;
+mod openstack_network;
 mod peer;
-mod real;
-mod real_network;
 mod scripted;
 mod scripted_failures;
 mod scripted_ports;

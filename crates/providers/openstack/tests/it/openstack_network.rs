@@ -9,7 +9,7 @@ use zenekar_base::{ResourceState, Value};
 use zenekar_http::Method;
 use zenekar_provider::{Deleted, ObserveScope, OwnedKind, Provider};
 
-use crate::real::{World, clear, create, eventually, fresh, observe};
+use crate::openstack::{World, clear, create, eventually, fresh, observe};
 use crate::world::{request, section};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
