@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use zenekar_base::{CloudKey, Map, Value, kind_of_provider};
-use zenekar_diagnostics::did_you_mean;
 use zenekar_model::Topology;
 use zenekar_occopus::{NotCarried, place, retarget};
 
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::place::Place;
-use crate::providers::{AVAILABLE, check_name};
+use crate::providers::{AVAILABLE, check_name, with_guess};
 
 /// Kinds of providers that are at some place, as descriptors name them.
 pub(crate) const CLOUD_KINDS: &[&str] = &["docker", "ec2", "nova"];
@@ -71,13 +70,9 @@ pub(crate) fn target(place: &Place, text: &str) -> Result<Target, Failure> {
         Exit::Provider,
         format!("there is no provider and no named cloud `{text}`"),
     );
-    Err(match did_you_mean(text, AVAILABLE.iter().copied()) {
-        Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
-        None => failure.hint(format!(
-            "providers: `{}`; `zenekar cloud list` shows the clouds that have names",
-            AVAILABLE.join("`, `")
-        )),
-    })
+    Err(with_guess(failure, text, |names| {
+        format!("providers: {names}; `zenekar cloud list` shows the clouds that have names")
+    }))
 }
 
 /// Returns the kind that another name stands for.

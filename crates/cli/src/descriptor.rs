@@ -64,6 +64,19 @@ impl Described {
     }
 }
 
+/// Reads a descriptor and tells what was found on stderr. Its topology is taken out.
+pub(crate) fn read(
+    arguments: &DescriptorArguments,
+    output: Output,
+) -> Result<(Described, Topology), Failure> {
+    let mut described = Described::load(arguments);
+    output.findings(&described.loaded.diagnostics, &described.sources);
+    match described.loaded.topology.take() {
+        Some(topology) => Ok((described, topology)),
+        None => Err(invalid(&arguments.file, described.count(Severity::Error))),
+    }
+}
+
 /// Reads a descriptor, tells what was found on stderr, moves it to another
 /// provider if that is asked for, and finds out at which clouds its nodes are.
 pub(crate) fn prepare(
@@ -71,18 +84,7 @@ pub(crate) fn prepare(
     place: &Place,
     output: Output,
 ) -> Result<Topology, Failure> {
-    let described = Described::load(arguments);
-    if !described.loaded.diagnostics.is_empty() {
-        if output.is_json() {
-            output.line(&described.to_json().to_string());
-        } else {
-            output.talk(&described.render(output, false));
-        }
-    }
-    let errors = described.count(Severity::Error);
-    let Some(topology) = described.loaded.topology else {
-        return Err(invalid(&arguments.file, errors));
-    };
+    let (_, topology) = read(arguments, output)?;
     settle(&topology, arguments.on.as_deref(), place, output)
 }
 

@@ -29,6 +29,10 @@ pub(crate) enum Exit {
     Refused,
     /// There are changes; only with `--detailed-exit-code`.
     ChangesPending,
+    /// Something can go wrong: a property does not hold in every run.
+    Violated,
+    /// A run does not happen again as it was recorded.
+    Diverged,
     /// Stopped by the user.
     Cancelled,
 }
@@ -48,6 +52,8 @@ impl Exit {
             Self::State => 8,
             Self::Refused => 9,
             Self::ChangesPending => 10,
+            Self::Violated => 11,
+            Self::Diverged => 12,
             // 128 + SIGINT, as shells report an interrupted program.
             Self::Cancelled => 130,
         }
@@ -67,6 +73,8 @@ impl Exit {
             Self::State => "state",
             Self::Refused => "refused",
             Self::ChangesPending => "changes-pending",
+            Self::Violated => "violated",
+            Self::Diverged => "diverged",
             Self::Cancelled => "cancelled",
         }
     }

@@ -43,7 +43,7 @@ impl ThisMachine {
             .map_err(|error| format!("cannot run `{program}`: {error}"))?;
         let output = reader(child.stdout.take());
         let complaint = reader(child.stderr.take());
-        let status = wait(&mut child, program, deadline)?;
+        let status = wait(&mut child, program, deadline, limit)?;
         if status.success() {
             let output = read_until(&output, deadline).ok_or_else(|| {
                 format!(
@@ -88,8 +88,8 @@ fn wait(
     child: &mut Child,
     program: &str,
     deadline: Instant,
+    limit: Duration,
 ) -> Result<std::process::ExitStatus, String> {
-    let start = Instant::now();
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(status),
@@ -100,7 +100,7 @@ fn wait(
                 let _ = child.wait();
                 return Err(format!(
                     "`{program}` did not end within {} s",
-                    start.elapsed().as_secs()
+                    limit.as_secs()
                 ));
             }
             Err(error) => return Err(format!("cannot wait for `{program}`: {error}")),

@@ -118,29 +118,30 @@ fn authentication(place: &Place) -> Result<Option<AuthenticationFile>, Failure> 
     }
 }
 
-/// Returns the image that a named cloud gives to machines that name none.
-fn default_image(key: &CloudKey, registry: &Registry) -> Result<Option<String>, Failure> {
+/// Returns what a named cloud gives to machines that name no image: an image, and its tag.
+fn default_image(
+    key: &CloudKey,
+    registry: &Registry,
+) -> Result<(Option<String>, Option<String>), Failure> {
     let Some(name) = &key.cloud else {
-        return Ok(None);
+        return Ok((None, None));
     };
     let cloud = registry.get(name).map_err(|error| failure_of(&error))?;
-    Ok(cloud.and_then(|cloud| {
-        let image = cloud.defaults.get("image")?;
-        let tag = cloud.defaults.get("tag");
-        Some(tag.map_or_else(|| image.clone(), |tag| format!("{image}:{tag}")))
-    }))
+    let default = |key: &str| cloud.as_ref()?.defaults.get(key).cloned();
+    Ok((default("image"), default("tag")))
 }
 
 fn open_docker(
     key: &CloudKey,
     access: DockerAccess,
-    default_image: Option<String>,
+    (default_image, default_tag): (Option<String>, Option<String>),
 ) -> Result<Arc<dyn Provider>, Failure> {
     let opened = DockerProvider::open(DockerSettings {
         name: key.to_string(),
         endpoint: access.endpoint,
         certificates: access.certificates,
         default_image,
+        default_tag,
         // The name stays right when the file is replaced or removed meanwhile.
         executable: PathBuf::from("/proc/self/exe"),
     });

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
+use zenekar_diagnostics::{Diagnostic, SourceMap, render_human, render_json};
 
 use crate::arguments::{ColorChoice, Format, Global};
 use crate::errors::Failure;
@@ -198,6 +199,20 @@ impl Output {
     /// Writes one line of talk to stderr.
     pub(crate) fn line(self, text: &str) {
         self.talk(&format!("{text}\n"));
+    }
+
+    /// Writes what was found in texts to stderr, if anything was.
+    pub(crate) fn findings(self, diagnostics: &[Diagnostic], sources: &SourceMap) {
+        if diagnostics.is_empty() {
+        } else if self.is_json() {
+            self.line(&render_json(diagnostics, sources).to_string());
+        } else {
+            self.talk(&render_human(
+                diagnostics,
+                sources,
+                self.talk_paint.is_enabled(),
+            ));
+        }
     }
 
     /// Writes a warning to stderr.

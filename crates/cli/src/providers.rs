@@ -59,12 +59,22 @@ pub(crate) fn check_name(provider: &str) -> Result<(), Failure> {
         Exit::Provider,
         format!("provider `{provider}` is not available in this version"),
     );
-    Err(
-        match zenekar_diagnostics::did_you_mean(provider, AVAILABLE.iter().copied()) {
-            Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
-            None => failure.hint(format!("available: `{}`", AVAILABLE.join("`, `"))),
-        },
-    )
+    Err(with_guess(failure, provider, |names| {
+        format!("available: {names}")
+    }))
+}
+
+/// Adds to a failure about an unknown provider which one was probably meant,
+/// or else what is said of all of them.
+pub(crate) fn with_guess(
+    failure: Failure,
+    provider: &str,
+    of_all: impl FnOnce(&str) -> String,
+) -> Failure {
+    match zenekar_diagnostics::did_you_mean(provider, AVAILABLE.iter().copied()) {
+        Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
+        None => failure.hint(of_all(&format!("`{}`", AVAILABLE.join("`, `")))),
+    }
 }
 
 /// Refuses a topology with nodes of providers that this version does not have.

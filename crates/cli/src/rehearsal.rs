@@ -166,6 +166,16 @@ impl Rehearsal {
         })
     }
 
+    /// Returns the made-up addresses that were given so far.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let instances = self.given.iter().flat_map(|node| &node.instances);
+        let all = instances.flat_map(|one| {
+            let private = one.addresses.private.iter();
+            one.addresses.all.iter().chain(private)
+        });
+        all.cloned().collect()
+    }
+
     fn register(&mut self, node: NodeIndex, name: &str, instance: InstanceTag) {
         let address = |first: u32| std::net::Ipv4Addr::from(first + self.counter).to_string();
         let address = GivenAddress {

@@ -1,6 +1,6 @@
 //! Which addresses a cloud can be at.
 
-use std::net::Ipv6Addr;
+use url::{ParseError, Url};
 
 use crate::error::CredentialsError;
 use crate::kind::CloudKind;
@@ -33,18 +33,8 @@ pub(crate) fn check(kind: CloudKind, value: &str) -> Result<(), CredentialsError
             schemes.join("://`, `")
         ));
     };
-    if value.contains([' ', ',']) {
+    if value.contains(|one: char| one == ',' || one.is_whitespace() || one.is_control()) {
         return refuse("has blanks or commas".to_owned());
-    }
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    if authority.contains('@') {
-        return refuse("has a user's name or password before its `@`; leave them out".to_owned());
-    }
-    if rest.contains('?') {
-        return refuse("has a query after its `?`; leave it out".to_owned());
-    }
-    if rest.contains('#') {
-        return refuse("has a fragment after its `#`; leave it out".to_owned());
     }
     if !schemes.contains(&scheme) {
         return refuse(format!(
@@ -53,45 +43,74 @@ pub(crate) fn check(kind: CloudKind, value: &str) -> Result<(), CredentialsError
             schemes.join("`, `")
         ));
     }
-    if scheme == "unix" {
-        return if rest.trim_matches('/').is_empty() {
-            refuse("names no socket".to_owned())
-        } else {
-            Ok(())
-        };
-    }
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((host, port)) if host.parse::<Ipv6Addr>().is_ok() => (host, port),
-            _ => return refuse("has no address of IPv6 in its brackets".to_owned()),
-        },
-        None => match authority.find(':') {
-            Some(place) => authority.split_at(place),
-            None => (authority, ""),
-        },
-    };
-    if host.is_empty() {
+    let is_socket = scheme == "unix";
+    if !is_socket && rest.starts_with(['/', '\\']) {
+        // A browser would leave out the slash and take what follows for the host.
         return refuse("has no host".to_owned());
     }
-    let is_host = |one: char| one.is_alphanumeric() || matches!(one, '-' | '.' | '_');
-    if !authority.starts_with('[') && !host.chars().all(is_host) {
-        return refuse(format!(
-            "has the host `{}`, which is none",
-            host.escape_debug()
-        ));
+    // Whatever the protocol, hosts and ports have the form of the web's.
+    let parsed = if is_socket {
+        Url::parse(value)
+    } else {
+        Url::parse(&format!("https://{rest}"))
+    };
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest);
+    let place = authority.rsplit('@').next().unwrap_or(authority);
+    match parsed {
+        Ok(url) => match fault_of(&url, place) {
+            Some(fault) => refuse(fault),
+            None if is_socket && rest.trim_matches('/').is_empty() => {
+                refuse("names no socket".to_owned())
+            }
+            None => Ok(()),
+        },
+        Err(error) => refuse(reason_of(error, place)),
     }
-    let is_port = port.is_empty()
-        || port.strip_prefix(':').is_some_and(|port| {
-            port.bytes().all(|one| one.is_ascii_digit())
-                && port.parse::<u16>().is_ok_and(|port| port > 0)
-        });
-    if !is_port {
-        return refuse(format!(
-            "has the port `{}`, and ports are 1 to 65535",
-            port.trim_start_matches(':').escape_debug()
-        ));
+}
+
+/// Says what is wrong with an address that could be read. `place` is its host and port.
+fn fault_of(url: &Url, place: &str) -> Option<String> {
+    if !url.username().is_empty() || url.password().is_some() {
+        let fault = "has a user's name or password before its `@`; leave them out";
+        return Some(fault.to_owned());
     }
-    Ok(())
+    if url.query().is_some() {
+        return Some("has a query after its `?`; leave it out".to_owned());
+    }
+    if url.fragment().is_some() {
+        return Some("has a fragment after its `#`; leave it out".to_owned());
+    }
+    let is_port_missing = place.ends_with(':') || url.port() == Some(0);
+    is_port_missing.then(|| port_fault(place))
+}
+
+/// Says why an address could not be read.
+fn reason_of(error: ParseError, place: &str) -> String {
+    let is_closed = place
+        .rsplit_once(']')
+        .is_none_or(|(_, rest)| rest.is_empty());
+    match error {
+        ParseError::EmptyHost => "has no host".to_owned(),
+        ParseError::InvalidIpv6Address if is_closed => {
+            "has no address of IPv6 in its brackets".to_owned()
+        }
+        ParseError::InvalidPort | ParseError::InvalidIpv6Address => port_fault(place),
+        _ => format!("has the host `{}`, which is none", place.escape_debug()),
+    }
+}
+
+/// Says that a port is none, and which, if it is as short as one: it may be a
+/// password whose `@` is missing.
+fn port_fault(place: &str) -> String {
+    const DIGITS_MAX: usize = 5;
+    let behind_host = place.rsplit(']').next().unwrap_or(place);
+    let port = behind_host.rsplit(':').next().unwrap_or(behind_host);
+    let quoted = if port.len() <= DIGITS_MAX {
+        format!("the port `{}`", port.escape_debug())
+    } else {
+        "a port that is none".to_owned()
+    };
+    format!("has {quoted}, and ports are 1 to 65535")
 }
 
 #[cfg(test)]
@@ -155,6 +174,12 @@ mod tests {
             (CloudKind::Ec2, "https://a/#hunter2", "has a fragment"),
             (CloudKind::Ec2, "https://me:hunter2@b/", "before its `@`"),
             (CloudKind::Docker, "tcp://hunter2@b/", "before its `@`"),
+            (CloudKind::Ec2, "https://me:hunter2", "a port that is none"),
+            (CloudKind::Ec2, "https://me:hunter2@b:0", "before its `@`"),
+            (CloudKind::Docker, "tcp:///path", "has no host"),
+            (CloudKind::Docker, "tcp://a%20b", "has the host"),
+            (CloudKind::Docker, "unix:///x?hunter2", "has a query"),
+            (CloudKind::Ec2, "https://a\tb", "has blanks or commas"),
         ] {
             let error = check(kind, value).unwrap_err().to_string();
             assert!(error.contains(reason), "{value}: {error}");

@@ -2,6 +2,7 @@
 
 use zenekar_base::{InstanceKey, Millis, NodeKey, Timestamp};
 
+use crate::defect::Defect;
 use crate::engine::Engine;
 use crate::record::{Breakage, Record};
 use crate::settings::{BOOT_TIMEOUT, PROBE_STARTING_INTERVAL, PROBE_STARTING_INTERVAL_MAX};
@@ -65,7 +66,7 @@ impl Engine {
                 message: block.message.clone(),
             });
         }
-        if instance.phase == Phase::Planned {
+        if instance.phase == Phase::Planned && !self.has_defect(Defect::CreationIgnoresOrder) {
             self.gate_dependencies(instance.node)?;
         }
         if let Some(provider) = self.provider_for(instance)
@@ -218,7 +219,7 @@ impl Engine {
     /// Returns until when an unhealthy instance is waited for. The time runs
     /// from the moment that the resource is up, or that it became unhealthy.
     pub(crate) fn health_deadline(&self, instance: &Instance) -> Option<Timestamp> {
-        if instance.phase == Phase::Ready {
+        if instance.phase == Phase::Ready || self.has_defect(Defect::DeadSetupIsKept) {
             return None;
         }
         let index = self.state.node(instance.node).index?;
@@ -251,12 +252,13 @@ impl Engine {
     }
 
     fn advance_doomed(&mut self, key: InstanceKey) -> Option<Timestamp> {
-        if self.progress_of(key).call.is_some() {
+        let forgets = self.has_defect(Defect::CancelledCreationIsForgotten);
+        if self.progress_of(key).call.is_some() && !forgets {
             return None;
         }
         let instance = self.instance(key)?;
         if instance.resource.is_none() {
-            if instance.uncertain_since.is_none() {
+            if instance.uncertain_since.is_none() || forgets {
                 self.record(Record::Gone { instance: key });
             }
             // Else only an observation can tell; see `update_watch`.
@@ -279,7 +281,7 @@ impl Engine {
         let Some(instance) = self.instance(key) else {
             return Ok(());
         };
-        if self.state.wanted(instance.node) > 0 {
+        if self.state.wanted(instance.node) > 0 || self.has_defect(Defect::DeletionIgnoresOrder) {
             return Ok(());
         }
         let first = self.nodes[instance.node.index()]

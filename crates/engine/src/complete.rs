@@ -6,6 +6,7 @@ use zenekar_base::{
 };
 
 use crate::backoff;
+use crate::defect::Defect;
 use crate::effect::{Notice, Response};
 use crate::engine::Engine;
 use crate::progress::{About, InFlight, Timer};
@@ -153,7 +154,10 @@ impl Engine {
         let unanswered = matches!(error.class, ErrorClass::Unknown | ErrorClass::Conflict);
         let progress = self.progress_of(key);
         progress.maybe_created |= unanswered;
-        let uncertain = progress.maybe_created;
+        let uncertain = progress.maybe_created && !self.has_defect(Defect::TimeoutIsFailure);
+        if self.has_defect(Defect::ParallelRollback) {
+            self.forget_siblings(node, key);
+        }
         let (given_up, pause) = self.note_failure(key, &error);
         if !doomed {
             let retry_after = (!given_up).then_some(pause);
@@ -213,7 +217,8 @@ impl Engine {
         progress.failures = failures;
         progress.not_before = now + pause;
         progress.last_error = Some(error.clone());
-        (backoff::exhausted(error.class, failures), pause)
+        let is_final = self.has_defect(Defect::FirstErrorIsFinal);
+        (is_final || backoff::exhausted(error.class, failures), pause)
     }
 
     /// Returns the candidate to try next: another one if this one's provider has no room.
@@ -276,6 +281,9 @@ impl Engine {
     }
 
     fn delete_failed(&mut self, key: InstanceKey, error: ProviderError) {
+        if self.has_defect(Defect::RefusedDeletionIsDone) {
+            return self.record(Record::Gone { instance: key });
+        }
         let (stuck, mut pause) = self.note_failure(key, &error);
         if stuck {
             pause = BLOCK_RETRY_INTERVAL;
@@ -408,6 +416,7 @@ impl Engine {
             self.observe_after_failed_probe(provider);
         }
         let finding = match result {
+            Ok(Response::Probed(_)) if self.has_defect(Defect::ChecksAreIgnored) => None,
             Ok(Response::Probed(ProbeResult::Healthy)) => None,
             Ok(Response::Probed(ProbeResult::Unhealthy(finding))) => Some(finding),
             Ok(_) => Some("the check gave no finding".to_owned()),
@@ -445,6 +454,9 @@ impl Engine {
         let failures = progress.probe_failures;
         if let (Phase::Ready, 1, Some(provider)) = (phase, failures, provider) {
             self.observe_after_failed_probe(provider);
+        }
+        if phase == Phase::Ready && self.has_defect(Defect::OneFailedCheckReplaces) {
+            return self.break_down(key, Breakage::Unhealthy(finding));
         }
         if phase == Phase::Ready && failures > PROBE_FAILURES_TOLERATED {
             self.record(Record::Unready {

@@ -8,6 +8,7 @@ use zenekar_base::{
 };
 use zenekar_model::Topology;
 
+use crate::defect::Defect;
 use crate::effect::{Effect, Input, Notice};
 use crate::progress::{
     GivenCache, InFlight, NodeProgress, Progress, ProviderProgress, ReleaseProgress, Timer,
@@ -89,6 +90,12 @@ impl Engine {
         self.sync_tables();
         self.rebuild_links();
         self.mark_left_providers();
+        if self.has_defect(Defect::CrashLosesCreation) {
+            let unknown = self.state.instances.values_mut();
+            unknown
+                .filter(|instance| instance.uncertain_since.is_some())
+                .for_each(|instance| instance.attempt += 1);
+        }
         for (key, instance) in &self.state.instances {
             let mut progress = Progress::default();
             if instance.uncertain_since.is_some() {
@@ -293,6 +300,7 @@ impl Engine {
     pub(crate) fn schedule_unblock(&mut self, key: NodeKey) {
         if let Some(block) = &self.state.node(key).block
             && block.class != zenekar_base::ErrorClass::Invalid
+            && !self.has_defect(Defect::FirstErrorIsFinal)
         {
             self.timers
                 .insert((block.since + BLOCK_RETRY_INTERVAL, Timer::Unblock(key)));
@@ -309,6 +317,11 @@ impl Engine {
 
     /// Makes a fact durable and applies it.
     pub(crate) fn record(&mut self, record: Record) {
+        if let (Record::Gone { instance }, true) =
+            (&record, self.has_defect(Defect::DoubleDecrement))
+        {
+            self.count_off_again(*instance);
+        }
         let entry = Entry {
             at: self.now,
             record,

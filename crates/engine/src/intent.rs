@@ -6,6 +6,7 @@ use std::sync::Arc;
 use zenekar_base::{InstanceKey, NodeKey};
 use zenekar_model::Topology;
 
+use crate::defect::Defect;
 use crate::effect::{Notice, Refusal, ScalingChange, ScalingRequest};
 use crate::engine::Engine;
 use crate::node::NodeState;
@@ -25,7 +26,8 @@ impl Engine {
         let unchanged = self.state.intent.as_ref().is_some_and(|intent| {
             !intent.teardown && intent.topology.fingerprint() == topology.fingerprint()
         });
-        if unchanged {
+        let again = unchanged && self.has_defect(Defect::SameAgainForgetsScaling);
+        if unchanged && !again {
             self.handle_resume();
             return;
         }
@@ -35,7 +37,7 @@ impl Engine {
             let kept = self
                 .state
                 .find_node(&described.name)
-                .filter(|_| !self.state.torn_down)
+                .filter(|_| !self.state.torn_down && !again)
                 .map(|key| self.state.node(key))
                 .filter(|node| node.scaled);
             let target = kept.map_or(described.count.min, |node| {
@@ -220,6 +222,11 @@ impl Engine {
                 .node(index)
                 .count
                 .clamp(u32::try_from(bounded).unwrap_or(INSTANCES_PER_NODE_MAX));
+            let count = if self.has_defect(Defect::ScalesBelowMinimum) {
+                u32::try_from(bounded).unwrap_or(count)
+            } else {
+                count
+            };
             if i64::from(count) != asked {
                 self.notify(Notice::CountLimited {
                     node: key,

@@ -12,19 +12,23 @@ mod backoff;
 mod complete;
 mod consistency;
 mod crossing;
+mod defect;
 mod draft;
 mod effect;
 mod engine;
 mod given;
 mod instance;
 mod intent;
+mod likeness;
 mod node;
 mod observe;
 mod plan;
 mod progress;
 mod pump;
+mod rebase;
 mod record;
 mod release;
+mod renumber;
 pub mod settings;
 mod snapshot;
 mod state;
@@ -34,10 +38,13 @@ mod waiting;
 
 pub use adopt::{Adoption, ForeignInstance, LostInstance};
 pub use crossing::Unreachable;
+#[cfg(feature = "defects")]
+pub use defect::Defect;
 pub use effect::{
     Call, Effect, Input, Notice, Operation, Refusal, Response, ScalingChange, ScalingRequest, Scope,
 };
 pub use engine::Engine;
+pub use likeness::Nameless;
 
 pub use node::{Block, NodeState};
 pub use record::{AdoptedInstance, Breakage, Doom, Entry, RECORD_VERSION, Record, SharedTopology};

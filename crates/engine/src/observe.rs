@@ -8,6 +8,7 @@ use zenekar_base::{
 };
 
 use crate::backoff;
+use crate::defect::Defect;
 use crate::effect::{Notice, Operation, Response, Scope};
 use crate::engine::Engine;
 use crate::progress::{About, Timer};
@@ -389,6 +390,9 @@ impl Engine {
             let Some(since) = instance.uncertain_since else {
                 return;
             };
+            if !doomed && self.has_defect(Defect::StaleListCreatesAgain) {
+                return self.lose_creation(key);
+            }
             let progress = self.progress_of(key);
             // A late effect needs one span to happen and another to show.
             let settled_at = progress.uncertain_until.max(since) + settle + settle;
@@ -396,6 +400,9 @@ impl Engine {
                 self.record(Record::Gone { instance: key });
             }
             return;
+        }
+        if !doomed && self.has_defect(Defect::OneAbsenceIsLoss) {
+            return self.break_down(key, Breakage::Lost);
         }
         let created_at = instance.created_at.unwrap_or(Timestamp::ZERO);
         if asked_at < created_at + settle {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use zenekar_base::{InstanceKey, NodeKey, Timestamp};
 use zenekar_model::AddressChange;
 
+use crate::defect::Defect;
 use crate::draft::{Draft, doom_of, step};
 use crate::effect::{Input, Notice, Refusal};
 use crate::engine::Engine;
@@ -357,7 +358,9 @@ impl Engine {
                 instance.phase,
                 Phase::Checking | Phase::Ready | Phase::Unready
             );
-            let when = if let Some(node) = &dependee {
+            let when = if self.has_defect(Defect::UpdateDestroysAll) {
+                When::Now
+            } else if let Some(node) = &dependee {
                 When::Later(Waiting::DependeeUpdates { node: node.clone() })
             } else if action == Action::Restart && !can_restart {
                 When::Later(Waiting::Unfinished)
@@ -514,6 +517,7 @@ impl Engine {
         else {
             return;
         };
+        let is_update = reason == Doom::Outdated;
         self.record(Record::Doomed {
             instance: key,
             reason,
@@ -523,6 +527,9 @@ impl Engine {
         let progress = self.progress_of(key);
         progress.failures = 0;
         progress.not_before = Timestamp::ZERO;
+        if is_update && self.has_defect(Defect::UpdateForgetsInstances) {
+            self.record(Record::Gone { instance: key });
+        }
     }
 
     /// Contextualises an instance again with the addresses of now.

@@ -19,7 +19,7 @@ pub(crate) struct InFlight {
 }
 
 /// The subject of a call in flight.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum About {
     Create(InstanceKey),
     Delete(InstanceKey),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use zenekar_base::{CallId, InstanceKey, ResourceId, Timestamp, Token};
 
+use crate::defect::Defect;
 use crate::effect::{Call, Effect, Operation};
 use crate::engine::Engine;
 use crate::progress::{About, InFlight, Timer};
@@ -93,10 +94,13 @@ impl Engine {
         let Some(instance) = self.instance(key) else {
             return;
         };
+        let other_token = self.has_defect(Defect::TokenIsNotReused);
+        let failures = self.progress.get(&key).map_or(0, |known| known.failures);
+        let attempt = instance.attempt + if other_token { failures } else { 0 };
         let operation = Operation::Create {
             instance: key,
             tag: instance.tag.clone(),
-            token: Token::derive(&self.state.infrastructure, key, instance.attempt),
+            token: Token::derive(&self.state.infrastructure, key, attempt),
             node: index,
             candidate: instance.candidate,
             given: self.held_addresses(instance.given),

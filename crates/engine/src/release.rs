@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use zenekar_base::{ErrorClass, InstanceKey, ProviderError};
 
 use crate::backoff;
+use crate::defect::Defect;
 use crate::effect::{Notice, Operation, Response};
 use crate::engine::Engine;
 use crate::progress::{About, ReleaseProgress, Timer};
@@ -80,7 +81,7 @@ impl Engine {
         let occupied = progress.in_flight > 0
             || self.state.orphans.keys().any(|(at, _)| *at == provider)
             || self.first_at(provider).is_some();
-        if occupied {
+        if occupied && !self.has_defect(Defect::NetworkGoesFirst) {
             return Err(Waiting::Occupied { provider: name() });
         }
         Ok(())

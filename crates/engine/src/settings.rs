@@ -102,9 +102,27 @@ pub struct Settings {
     pub calls_in_flight_max: Option<u32>,
     /// Seeds the jitter of pauses.
     pub seed: u64,
+    /// The mistake that the engine makes on purpose, if any.
+    #[cfg(feature = "defects")]
+    pub defect: Option<crate::Defect>,
 }
 
 impl Settings {
+    /// Returns the settings of an engine that makes no mistakes on purpose.
+    pub fn new(
+        capabilities: BTreeMap<String, Capabilities>,
+        calls_in_flight_max: Option<u32>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            capabilities,
+            calls_in_flight_max,
+            seed,
+            #[cfg(feature = "defects")]
+            defect: None,
+        }
+    }
+
     /// Returns what a provider can do.
     pub fn capabilities(&self, provider: &str) -> Capabilities {
         let own = self.capabilities.get(provider);

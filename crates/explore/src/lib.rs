@@ -8,6 +8,7 @@
 //! Architecture invariant: no I/O, no clock, no randomness but the seed.
 
 mod adoption;
+pub mod order;
 mod scenario;
 mod verdict;
 mod world;

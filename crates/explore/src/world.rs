@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use zenekar_base::{
-    CallId, Capabilities, Fingerprint, InfrastructureId, InstanceTag, Millis, Random, ResourceId,
-    Timestamp,
+    CallId, Capabilities, Fingerprint, InfrastructureId, Millis, Random, Timestamp,
 };
 use zenekar_engine::{
     Effect, Engine, Entry, Input, Operation, Response, Scope, Settings as EngineSettings, State,
@@ -12,6 +11,8 @@ use zenekar_engine::{
 use zenekar_simcloud::{
     CreateInstance, Intervention, Reply, Request, SeededChooser, Settings, SimCloud,
 };
+
+use crate::order::{early_creation, early_deletion};
 
 /// The provider name of the simulated cloud.
 pub(crate) const PROVIDER: &str = "sim";
@@ -119,8 +120,8 @@ impl World {
         let known = known.map(|name| (name.to_owned(), capabilities.clone()));
         let settings = EngineSettings {
             capabilities: BTreeMap::from(known),
-            calls_in_flight_max: None,
             seed,
+            ..EngineSettings::default()
         };
         let cloud = SimCloud::new(Settings { seed, ..cloud });
         let chooser = SeededChooser::new(cloud.settings());
@@ -334,7 +335,8 @@ impl World {
                 ..
             } => {
                 self.creations += 1;
-                self.check_create_order(&tag);
+                let disorder = early_creation(self.engine.state(), self.engine.now(), &tag);
+                self.disorder = disorder.or(self.disorder.take());
                 let parameters = format!("{node:?} {candidate} {given:?}");
                 Request::Create(Box::new(CreateInstance {
                     infrastructure,
@@ -362,7 +364,8 @@ impl World {
                 }
             }
             Operation::Delete { resource, .. } => {
-                self.check_delete_order(&call.provider, &resource);
+                let disorder = early_deletion(self.engine.state(), &call.provider, &resource);
+                self.disorder = disorder.or(self.disorder.take());
                 Request::Delete {
                     infrastructure,
                     resource,
@@ -392,56 +395,6 @@ impl World {
             _ => {
                 self.cloud.submit(self.now, id, request, &mut self.chooser);
             }
-        }
-    }
-
-    /// A first attempt to create an instance needs its dependencies to be ready now.
-    fn check_create_order(&mut self, tag: &InstanceTag) {
-        let state = self.engine.state();
-        let instance = state.tags.get(tag).and_then(|key| state.instances.get(key));
-        let Some(instance) = instance.filter(|instance| instance.phase_since == self.engine.now())
-        else {
-            return;
-        };
-        for dependee in &state.node(instance.node).dependencies {
-            let dependee = state.node(*dependee);
-            let Some((index, intent)) = dependee.index.zip(state.intent.as_ref()) else {
-                continue;
-            };
-            let needed = intent.topology.node(index).count.min.min(dependee.target);
-            if dependee.serving < needed {
-                self.disorder = Some(format!(
-                    "{} is created with {} of {needed} of `{}`",
-                    state.instance_name(instance),
-                    dependee.serving,
-                    dependee.name
-                ));
-                return;
-            }
-        }
-    }
-
-    /// On the way down, a machine goes only after all that depend on it.
-    fn check_delete_order(&mut self, provider: &str, resource: &ResourceId) {
-        let state = self.engine.state();
-        let Some(instance) = state.instances.values().find(|instance| {
-            let place = instance.provider;
-            let place = place.map(|place| state.providers[place.index()].as_str());
-            instance.resource.as_ref() == Some(resource) && place == Some(provider)
-        }) else {
-            return;
-        };
-        let left = state.nodes.iter().find(|node| {
-            state.teardown()
-                && !node.instances.is_empty()
-                && node.dependencies.contains(&instance.node)
-        });
-        if let Some(left) = left {
-            self.disorder = Some(format!(
-                "{} is deleted before `{}`",
-                state.instance_name(instance),
-                left.name
-            ));
         }
     }
 

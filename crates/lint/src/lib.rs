@@ -14,18 +14,22 @@
 //! The rules (module `rules`) look at the last one. Each has a code `ZK07xx`
 //! and a page that tells the reason and the fix.
 //!
+//! Modules `machine`, `services`, `shared_files` and `shell` are also what the
+//! behaviours of nodes are derived with.
+//!
 //! Architecture invariant: nothing is run, nothing is fetched, no template is
 //! rendered for its commands; and a rule that cannot know is silent.
 
 mod landscape;
-mod machine;
+pub mod machine;
 mod policy;
 mod report;
 mod rules;
-mod services;
-mod shell;
+pub mod services;
+pub mod shared_files;
+pub mod shell;
 mod suppress;
-mod text;
+pub mod text;
 
 use zenekar_diagnostics::{Diagnostic, FileId, SourceMap};
 use zenekar_document::Document;

@@ -23,7 +23,7 @@ const CALLS_MAX: usize = 8;
 
 /// What a script is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub enum Origin {
     /// An item of `bootcmd` or `runcmd`, or user-data that is a script.
     Boot,
     /// A file of `write_files`, by position.
@@ -36,60 +36,74 @@ pub(crate) enum Origin {
 
 /// A script with its text.
 #[derive(Clone, Debug)]
-pub(crate) struct Script<'d> {
-    pub(crate) text: Text<'d>,
-    pub(crate) origin: Origin,
-    pub(crate) parsed: shell::Script,
+pub struct Script<'d> {
+    /// What is written.
+    pub text: Text<'d>,
+    /// What it is.
+    pub origin: Origin,
+    /// What was read in it.
+    pub parsed: shell::Script,
 }
 
 impl Script<'_> {
     /// Returns where a command is written.
-    pub(crate) fn place(&self, command: &Command) -> Span {
+    pub fn place(&self, command: &Command) -> Span {
         self.text.span(command.range.clone())
     }
 }
 
 /// A file of `write_files`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct File<'d> {
-    pub(crate) path: &'d str,
-    pub(crate) path_span: Span,
-    pub(crate) content: Text<'d>,
+pub struct File<'d> {
+    /// Where it is on the instance, as it is written.
+    pub path: &'d str,
+    /// Where the path is written.
+    pub path_span: Span,
+    /// What is in it.
+    pub content: Text<'d>,
 }
 
 /// A string of the implementation with the key that it stands under.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Leaf<'d> {
-    pub(crate) key: &'d str,
-    pub(crate) text: Text<'d>,
+pub struct Leaf<'d> {
+    /// The nearest key.
+    pub key: &'d str,
+    /// The string.
+    pub text: Text<'d>,
 }
 
 /// A command and the script that it is in, by position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
-    pub(crate) script: usize,
-    pub(crate) command: usize,
+pub struct Step {
+    /// The script.
+    pub script: usize,
+    /// The command in it.
+    pub command: usize,
     /// Whether it runs as root, as everything does at boot.
-    pub(crate) is_root: bool,
+    pub is_root: bool,
 }
 
 /// What an implementation puts onto its instances.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Machine<'d> {
+pub struct Machine<'d> {
     /// The mapping that cloud-init reads, and the text that it is in.
-    pub(crate) config: Option<(View<'d>, Option<View<'d>>)>,
-    pub(crate) leaves: Vec<Leaf<'d>>,
-    pub(crate) files: Vec<File<'d>>,
-    pub(crate) scripts: Vec<Script<'d>>,
-    pub(crate) packages: Vec<String>,
+    pub config: Option<(View<'d>, Option<View<'d>>)>,
+    /// All strings of the implementation.
+    pub leaves: Vec<Leaf<'d>>,
+    /// The files of `write_files`.
+    pub files: Vec<File<'d>>,
+    /// The scripts, whether they are known to run or not.
+    pub scripts: Vec<Script<'d>>,
+    /// The packages of `packages`.
+    pub packages: Vec<String>,
     /// The commands in the order in which they run.
-    pub(crate) steps: Vec<Step>,
+    pub steps: Vec<Step>,
 }
 
 /// Reads user-data that is one text, as an included file is, into a document.
 ///
 /// Tags that control are blanked out, so that places stay the same.
-pub(crate) fn inner_document(implementation: View<'_>) -> Option<Document> {
+pub fn inner_document(implementation: View<'_>) -> Option<Document> {
     let text = implementation
         .get("contextualisation")?
         .get("context_template")?
@@ -110,7 +124,7 @@ pub(crate) fn inner_document(implementation: View<'_>) -> Option<Document> {
 }
 
 /// Returns where the first of several tags begins; each begins with `{`.
-pub(crate) fn next_tag(text: &str, tags: &[&str]) -> Option<usize> {
+pub fn next_tag(text: &str, tags: &[&str]) -> Option<usize> {
     let mut braces = text.match_indices('{').map(|(at, _)| at);
     braces.find(|at| tags.iter().any(|tag| text[*at..].starts_with(tag)))
 }
@@ -141,7 +155,7 @@ fn without_control_tags(text: &str) -> String {
 
 impl<'d> Machine<'d> {
     /// Reads what an implementation puts onto its instances.
-    pub(crate) fn read(implementation: View<'d>, inner: Option<&'d Document>) -> Self {
+    pub fn read(implementation: View<'d>, inner: Option<&'d Document>) -> Self {
         let mut machine = Self::default();
         machine.collect_leaves(implementation, None, None);
         let Some(context) = implementation.get("contextualisation") else {
@@ -286,7 +300,8 @@ impl<'d> Machine<'d> {
         self.scripts
             .iter()
             .flat_map(|script| &script.parsed.commands)
-            .any(|command| command.runs_script() == Some(path))
+            .filter_map(Command::runs_script)
+            .any(|run| is_same_file(run, path))
     }
 
     fn read_service(&mut self, position: usize, file: File<'d>) {
@@ -357,20 +372,26 @@ impl<'d> Machine<'d> {
                 command,
                 is_root,
             });
-            for next in self.called_by(found) {
+            // By the path as it is written: rules look at steps without the
+            // conditions that scripts with relative paths are mostly called in.
+            for next in self.called(found, |run, path| run == path) {
                 self.follow(next, depth + 1, is_root, steps);
             }
         }
     }
 
     /// Returns the scripts that a command runs.
-    fn called_by(&self, command: &Command) -> Vec<usize> {
+    pub fn called_by(&self, command: &Command) -> Vec<usize> {
+        self.called(command, is_same_file)
+    }
+
+    fn called(&self, command: &Command, is_same: impl Fn(&str, &str) -> bool) -> Vec<usize> {
         let path = command.runs_script();
         let unit = started_unit(command);
         let scripts = self.scripts.iter().enumerate();
         scripts
             .filter(|(_, script)| match script.origin {
-                Origin::File(file) => path == Some(self.files[file].path),
+                Origin::File(file) => path.is_some_and(|path| is_same(path, self.files[file].path)),
                 Origin::Service(file) => {
                     unit.is_some_and(|unit| unit == unit_name(self.files[file].path))
                 }
@@ -381,17 +402,17 @@ impl<'d> Machine<'d> {
     }
 
     /// Returns the command of a step.
-    pub(crate) fn command(&self, step: Step) -> &Command {
+    pub fn command(&self, step: Step) -> &Command {
         &self.scripts[step.script].parsed.commands[step.command]
     }
 
     /// Returns where the command of a step is written.
-    pub(crate) fn place(&self, step: Step) -> Span {
+    pub fn place(&self, step: Step) -> Span {
         self.scripts[step.script].place(self.command(step))
     }
 
     /// Returns all commands with their scripts, whether they are known to run or not.
-    pub(crate) fn commands(&self) -> impl Iterator<Item = (&Script<'d>, &Command)> {
+    pub fn commands(&self) -> impl Iterator<Item = (&Script<'d>, &Command)> {
         self.scripts.iter().flat_map(|script| {
             script
                 .parsed
@@ -403,21 +424,29 @@ impl<'d> Machine<'d> {
 
     /// Returns the texts of the contextualisation in which something is looked
     /// for: scripts, files and everything else.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &Text<'d>> {
+    pub fn texts(&self) -> impl Iterator<Item = &Text<'d>> {
         self.leaves.iter().map(|leaf| &leaf.text)
     }
 
     /// Says whether one of the texts has a word, capital letters or not.
-    pub(crate) fn mentions(&self, word: &str) -> bool {
+    pub fn mentions(&self, word: &str) -> bool {
         let word = word.to_ascii_lowercase();
         self.texts()
             .any(|text| text.content.to_ascii_lowercase().contains(&word))
     }
 
     /// Says whether anything is done on the instance but writing files.
-    pub(crate) fn does_something(&self) -> bool {
+    pub fn does_something(&self) -> bool {
         !self.steps.is_empty() || !self.packages.is_empty()
     }
+}
+
+/// Says whether two paths lead to one file: commands at boot run in the root directory.
+fn is_same_file(one: &str, other: &str) -> bool {
+    fn bare(path: &str) -> &str {
+        path.trim_start_matches("./").trim_start_matches('/')
+    }
+    bare(one) == bare(other)
 }
 
 /// Says whether a command runs as an ordinary user: through `su` or `sudo -u`,
@@ -440,7 +469,7 @@ fn is_as_user(commands: &[Command], position: usize) -> bool {
 }
 
 /// Returns the service that a command starts, without `.service`.
-pub(crate) fn started_unit(command: &Command) -> Option<&str> {
+pub fn started_unit(command: &Command) -> Option<&str> {
     unit_of(
         command,
         &[
@@ -454,7 +483,7 @@ pub(crate) fn started_unit(command: &Command) -> Option<&str> {
 }
 
 /// Returns the service that a command does one of these things with.
-pub(crate) fn unit_of<'c>(command: &'c Command, verbs: &[&str]) -> Option<&'c str> {
+pub fn unit_of<'c>(command: &'c Command, verbs: &[&str]) -> Option<&'c str> {
     let mut operands = command.operands().map(|word| word.text.as_str());
     let unit = match command.program() {
         "systemctl" | "rc-service" | "initctl" => {
@@ -484,7 +513,7 @@ pub(crate) fn unit_of<'c>(command: &'c Command, verbs: &[&str]) -> Option<&'c st
 }
 
 /// Returns the name of the service that a file describes.
-pub(crate) fn unit_name(path: &str) -> &str {
+pub fn unit_name(path: &str) -> &str {
     let name = base_name(path);
     name.strip_suffix(".service")
         .or_else(|| name.strip_suffix(".conf"))
@@ -492,13 +521,13 @@ pub(crate) fn unit_name(path: &str) -> &str {
 }
 
 /// Says whether a path ends in an extension, which counts as it is written.
-pub(crate) fn has_ending(path: &str, extension: &str) -> bool {
+pub fn has_ending(path: &str, extension: &str) -> bool {
     path.rsplit_once('.')
         .is_some_and(|(_, found)| found == extension)
 }
 
 /// Says whether a file describes a service.
-pub(crate) fn is_service_file(path: &str) -> bool {
+pub fn is_service_file(path: &str) -> bool {
     (path.contains("/systemd/system/") && has_ending(path, "service"))
         || (path.starts_with("/etc/init/") && has_ending(path, "conf"))
 }

@@ -5,9 +5,9 @@ use crate::shell::{Command, base_name};
 
 /// What is known of a service.
 #[derive(Debug)]
-pub(crate) struct Service {
+pub struct Service {
     /// The name for people.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Units, programs and container images that are it; packages that start with one of these.
     names: &'static [&'static str],
     /// Packages that start it when they are installed.
@@ -15,12 +15,12 @@ pub(crate) struct Service {
     /// Texts of a command line that start it.
     lines: &'static [&'static str],
     /// The ports that it opens.
-    pub(crate) ports: &'static [u16],
+    pub ports: &'static [u16],
     /// Words of commands that empty a member before it leaves; none for
     /// services that keep nothing.
-    pub(crate) drains: Option<&'static [&'static str]>,
+    pub drains: Option<&'static [&'static str]>,
     /// Whether a whole cluster stands still while it restarts.
-    pub(crate) is_central: bool,
+    pub is_central: bool,
 }
 
 const PLAIN: Service = Service {
@@ -337,14 +337,14 @@ static SERVICES: &[Service] = &[
 const INSTALLERS: &[&str] = &["apt-get", "apt", "aptitude", "yum", "dnf", "zypper", "apk"];
 
 /// Returns the services that have a port.
-pub(crate) fn with_port(port: u16) -> impl Iterator<Item = &'static Service> {
+pub fn with_port(port: u16) -> impl Iterator<Item = &'static Service> {
     SERVICES
         .iter()
         .filter(move |service| service.ports.contains(&port))
 }
 
 /// Returns the packages that a command installs.
-pub(crate) fn installed_by(command: &Command) -> impl Iterator<Item = &crate::shell::Word> {
+pub fn installed_by(command: &Command) -> impl Iterator<Item = &crate::shell::Word> {
     let is_install = INSTALLERS.contains(&command.program())
         && command
             .arguments()
@@ -357,7 +357,7 @@ pub(crate) fn installed_by(command: &Command) -> impl Iterator<Item = &crate::sh
 
 impl Service {
     /// Says whether a package is the service's: its name, perhaps with a version.
-    pub(crate) fn is_package(&self, package: &str) -> bool {
+    pub fn is_package(&self, package: &str) -> bool {
         let name = package.split(['=', ':']).next().unwrap_or(package);
         self.packages.iter().any(|known| {
             name.strip_prefix(known).is_some_and(|rest| {
@@ -370,13 +370,13 @@ impl Service {
     }
 
     /// Says whether a container image is the service's.
-    pub(crate) fn is_image(&self, image: &str) -> bool {
+    pub fn is_image(&self, image: &str) -> bool {
         let name = base_name(image).split([':', '@']).next().unwrap_or("");
         self.names.contains(&name)
     }
 
     /// Says whether a command starts the service.
-    pub(crate) fn is_started_by(&self, command: &Command) -> bool {
+    pub fn is_started_by(&self, command: &Command) -> bool {
         if let Some(unit) = started_unit(command) {
             let unit = unit.split('@').next().unwrap_or(unit);
             return self.names.contains(&unit);
@@ -401,7 +401,7 @@ impl Service {
 
     /// Returns the step that starts the service; the last one, as services are
     /// often configured and started again.
-    pub(crate) fn started_in(&self, machine: &Machine<'_>) -> Option<Step> {
+    pub fn started_in(&self, machine: &Machine<'_>) -> Option<Step> {
         machine
             .steps
             .iter()
@@ -411,7 +411,7 @@ impl Service {
     }
 
     /// Says whether anything on the machine starts the service.
-    pub(crate) fn is_started_on(&self, machine: &Machine<'_>) -> bool {
+    pub fn is_started_on(&self, machine: &Machine<'_>) -> bool {
         machine
             .packages
             .iter()
@@ -423,22 +423,20 @@ impl Service {
 }
 
 /// Returns the services that keep data and are started on a machine.
-pub(crate) fn stateful_on<'m>(
-    machine: &'m Machine<'_>,
-) -> impl Iterator<Item = &'static Service> + 'm {
+pub fn stateful_on<'m>(machine: &'m Machine<'_>) -> impl Iterator<Item = &'static Service> + 'm {
     SERVICES
         .iter()
         .filter(|service| service.drains.is_some() && service.is_started_on(machine))
 }
 
 /// Returns the central services.
-pub(crate) fn central() -> impl Iterator<Item = &'static Service> {
+pub fn central() -> impl Iterator<Item = &'static Service> {
     SERVICES.iter().filter(|service| service.is_central)
 }
 
 impl Service {
     /// Says whether a unit is the service's.
-    pub(crate) fn is_unit(&self, unit: &str) -> bool {
+    pub fn is_unit(&self, unit: &str) -> bool {
         self.names.contains(&unit.split('@').next().unwrap_or(unit))
             || self.lines.iter().any(|line| {
                 line.rsplit(' ').next() == unit.rsplit('-').next() && unit.contains('-')
@@ -447,14 +445,14 @@ impl Service {
 }
 
 /// Says whether a command starts a service that is known.
-pub(crate) fn is_start_of_any(command: &Command) -> bool {
+pub fn is_start_of_any(command: &Command) -> bool {
     SERVICES
         .iter()
         .any(|service| service.is_started_by(command))
 }
 
 /// Says whether a package brings a service that starts with it.
-pub(crate) fn is_service_package(package: &str) -> bool {
+pub fn is_service_package(package: &str) -> bool {
     SERVICES.iter().any(|service| service.is_package(package))
 }
 
@@ -476,12 +474,12 @@ fn is_client(command: &Command) -> bool {
 }
 
 /// Returns the service of a package.
-pub(crate) fn of_package(package: &str) -> Option<&'static Service> {
+pub fn of_package(package: &str) -> Option<&'static Service> {
     SERVICES.iter().find(|service| service.is_package(package))
 }
 
 /// Says whether YARN's resource manager is started on a machine.
-pub(crate) fn starts_yarn(machine: &Machine<'_>) -> bool {
+pub fn starts_yarn(machine: &Machine<'_>) -> bool {
     SERVICES
         .iter()
         .any(|service| service.ports == [8088] && service.is_started_on(machine))

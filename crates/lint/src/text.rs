@@ -7,9 +7,9 @@ use zenekar_document::View;
 
 /// A string of a descriptor.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Text<'d> {
+pub struct Text<'d> {
     /// The string as YAML reads it.
-    pub(crate) content: &'d str,
+    pub content: &'d str,
     view: View<'d>,
     /// The string that holds the document that `view` is of.
     outer: Option<View<'d>>,
@@ -19,7 +19,7 @@ impl<'d> Text<'d> {
     /// Returns the text of a value, if it is a string.
     ///
     /// With `outer`, the value is of a document that is the text of `outer`.
-    pub(crate) fn of(view: View<'d>, outer: Option<View<'d>>) -> Option<Self> {
+    pub fn of(view: View<'d>, outer: Option<View<'d>>) -> Option<Self> {
         Some(Self {
             content: view.as_str()?,
             view,
@@ -28,12 +28,12 @@ impl<'d> Text<'d> {
     }
 
     /// Returns where a part of the text is written.
-    pub(crate) fn span(&self, range: Range<usize>) -> Span {
+    pub fn span(&self, range: Range<usize>) -> Span {
         through(self.outer, self.view.range_in(range.start, range.end))
     }
 
     /// Returns where the text is written.
-    pub(crate) fn whole(&self) -> Span {
+    pub fn whole(&self) -> Span {
         match self.content.find(|letter: char| !letter.is_whitespace()) {
             Some(start) => {
                 let line = self.content[start..].lines().next().unwrap_or("");
@@ -45,7 +45,7 @@ impl<'d> Text<'d> {
 }
 
 /// Returns where a value is written.
-pub(crate) fn place_of(view: View<'_>, outer: Option<View<'_>>) -> Span {
+pub fn place_of(view: View<'_>, outer: Option<View<'_>>) -> Span {
     through(outer, view.definition_span())
 }
 

@@ -4,10 +4,14 @@
 //! checked data. Architecture invariant: this crate knows no descriptor
 //! syntax and no provider.
 
+pub mod behaviour;
 pub mod contextualise;
 pub mod graph;
 pub mod topology;
 
+pub use behaviour::{
+    Behaviour, Behaviours, Contact, Give, Need, Origin, Place, Quantifier, Segment,
+};
 pub use contextualise::{RenderError, RenderInput, Rendered, Renderer};
 pub use topology::{
     AddressChange, Contextualisation, CountRange, Definition, Dependency, Health, Implementation,

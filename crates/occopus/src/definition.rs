@@ -6,6 +6,7 @@ use zenekar_diagnostics::{Diagnostic, Span};
 use zenekar_document::{Entry, Kind, View};
 use zenekar_model::{Contextualisation, Health, Implementation};
 
+use crate::annotation::{self, Annotation};
 use crate::checker::{Checker, list_of, value_of, with_article};
 use crate::description::DEFINITION_PREFIX;
 use crate::equality::equal;
@@ -21,6 +22,7 @@ use crate::schema::{
 pub(crate) struct PlacedImplementation<'d> {
     pub(crate) view: View<'d>,
     pub(crate) implementation: Implementation,
+    pub(crate) annotation: Option<Annotation>,
 }
 
 /// A node definition with the place where it is written.
@@ -174,6 +176,9 @@ fn read_implementation<'d>(
     let health = view
         .get("health_check")
         .map_or_else(Health::default, |section| health::read(section, checker));
+    let annotation = view
+        .get(annotation::KEY)
+        .and_then(|section| annotation::read(section, checker));
     if checker.errors() > errors_before {
         return None;
     }
@@ -189,6 +194,7 @@ fn read_implementation<'d>(
     Some(PlacedImplementation {
         view,
         implementation,
+        annotation,
     })
 }
 

@@ -8,6 +8,7 @@ use zenekar_diagnostics::{Diagnostic, Span};
 use zenekar_document::{Document, Entry, Kind, View};
 use zenekar_model::{CountRange, Dependency, UpdateLimits};
 
+use crate::annotation::{self, Annotation};
 use crate::checker::{Checker, value_of};
 use crate::dependency;
 use crate::names;
@@ -23,7 +24,15 @@ const KEYS: &[&str] = &[
     "dependencies",
     "variables",
 ];
-const NODE_KEYS: &[&str] = &["name", "type", "scaling", "filter", "variables", "update"];
+const NODE_KEYS: &[&str] = &[
+    "name",
+    "type",
+    "scaling",
+    "filter",
+    "variables",
+    "update",
+    annotation::KEY,
+];
 const SCALING_KEYS: &[&str] = &["min", "max"];
 const UPDATE_KEYS: &[&str] = &["unavailable_max", "surge_max", "refuse_replacement"];
 
@@ -66,6 +75,7 @@ pub(crate) struct PlacedNode<'d> {
     pub(crate) filter: Option<View<'d>>,
     pub(crate) scaling: Option<View<'d>>,
     pub(crate) update: UpdateLimits,
+    pub(crate) annotation: Option<Annotation>,
     pub(crate) dependencies: Vec<PlacedDependency>,
 }
 
@@ -300,6 +310,7 @@ fn read_node<'d>(view: View<'d>, checker: &mut Checker) -> PlacedNode<'d> {
         filter: None,
         scaling: None,
         update: UpdateLimits::default(),
+        annotation: None,
         dependencies: Vec::new(),
     };
     let (mut has_name, mut has_type) = (false, false);
@@ -340,6 +351,7 @@ fn read_node<'d>(view: View<'d>, checker: &mut Checker) -> PlacedNode<'d> {
                     node.update = read_update(value, checker);
                 }
             }
+            annotation::KEY => node.annotation = annotation::read(value, checker),
             key => unknown_node_key(key, entry.key.span(), checker),
         }
     }

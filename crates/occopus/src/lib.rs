@@ -16,6 +16,7 @@
 //! Architecture invariant: nothing here stops at the first mistake, and
 //! nothing here runs code or commands that a descriptor asks for.
 
+mod annotation;
 mod checker;
 mod definition;
 mod definitions_file;
@@ -36,6 +37,7 @@ mod retarget;
 mod schema;
 mod sections;
 
+pub use annotation::{Annotation, Annotations, StatedSegment};
 pub use definitions_file::{DefinitionsFile, load_definitions};
 pub use files::{
     Ambiguous, AuthenticationFile, AuthenticationSection, Candidate, OccopusConfiguration, Origin,

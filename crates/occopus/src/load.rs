@@ -1,6 +1,6 @@
 //! From files to a topology.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use zenekar_diagnostics::codes::{definition, description as description_codes, project};
@@ -8,6 +8,7 @@ use zenekar_diagnostics::{Diagnostic, SourceMap};
 use zenekar_document::{Document, Kind, Project, load_file_in};
 use zenekar_model::{Definition, Node, Topology, TopologyParts};
 
+use crate::annotation::{self, Annotations};
 use crate::checker::Checker;
 use crate::definition::{PlacedDefinition, fits_filter};
 use crate::dependency;
@@ -44,6 +45,8 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// What was loaded.
     pub summary: Summary,
+    /// What the descriptor states about what its instances do.
+    pub annotations: Annotations,
 }
 
 /// Loads an infrastructure description and the node definitions that it uses.
@@ -150,11 +153,13 @@ fn assemble(
             topology: None,
             diagnostics: checker.finish(),
             summary,
+            annotations: Annotations::default(),
         };
     }
     let description = description::read(main, &mut checker);
     let definitions = read_definitions(&description, others, options, &mut checker);
     let parts = build(&description, &definitions, main, options, &mut checker);
+    let annotations = annotations(&description, &definitions, &parts, &mut checker);
     summarise(&mut summary, &parts);
     // A topology finds cycles by itself; they are only looked for where there is none.
     let topology = if checker.errors() > 0 {
@@ -188,7 +193,44 @@ fn assemble(
         topology,
         diagnostics: checker.finish(),
         summary,
+        annotations,
     }
+}
+
+/// Returns what is stated of the nodes: by a node itself, or else by its
+/// first implementation.
+fn annotations(
+    description: &Description<'_>,
+    definitions: &[PlacedDefinition<'_>],
+    parts: &TopologyParts,
+    checker: &mut Checker,
+) -> Annotations {
+    let by_name: HashMap<&str, &PlacedDefinition<'_>> = definitions
+        .iter()
+        .map(|definition| (definition.name, definition))
+        .collect();
+    let names = description.nodes.iter().map(|node| node.name);
+    let mut annotations = Annotations::default();
+    // Nodes of one definition share its annotation, and its mistakes.
+    let mut checked: BTreeSet<&str> = BTreeSet::new();
+    for (placed, node) in description.nodes.iter().zip(&parts.nodes) {
+        let definition = placed.type_name.and_then(|name| by_name.get(name));
+        let first = node.candidates.first().and_then(|candidate| {
+            let implementation = definition?.implementations.get(*candidate as usize)?;
+            implementation.annotation.as_ref()
+        });
+        let Some(annotation) = placed.annotation.as_ref().or(first) else {
+            continue;
+        };
+        let is_own = placed.annotation.is_some();
+        if is_own || checked.insert(placed.type_name.unwrap_or_default()) {
+            annotation::check_names(annotation, names.clone(), checker);
+        }
+        annotations
+            .nodes
+            .insert(node.name.clone(), annotation.clone());
+    }
+    annotations
 }
 
 fn is_definitions_only(document: &Document) -> bool {

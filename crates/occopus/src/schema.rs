@@ -345,6 +345,7 @@ pub(crate) static SECTIONS: &[&str] = &[
     "contextualisation",
     "config_management",
     "health_check",
+    crate::annotation::KEY,
 ];
 
 #[cfg(test)]

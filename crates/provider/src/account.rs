@@ -149,11 +149,8 @@ impl Answering {
             return Ok(seen.account.clone());
         }
         let asked_at = Instant::now();
-        let account = match provider.identity().await {
-            Ok(identity) => identity.to_account(),
-            Err(error) if error == crate::says_not_who(provider.name()) => None,
-            Err(error) => return Err(without_effect(error)),
-        };
+        let identity = provider.identity().await.map_err(without_effect)?;
+        let account = identity.to_account();
         *seen = Some(Seen {
             account: account.clone(),
             asked_at,

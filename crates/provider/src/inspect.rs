@@ -23,6 +23,19 @@ pub struct Identity {
     pub credentials: Option<String>,
 }
 
+impl Identity {
+    /// What is known of a provider that does not tell whom it takes us for.
+    pub fn untold(provider: &str) -> Self {
+        Self {
+            account: "unknown".to_owned(),
+            pin: None,
+            user: None,
+            product: provider.to_owned(),
+            credentials: None,
+        }
+    }
+}
+
 /// Which images are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageQuery {

@@ -135,9 +135,11 @@ pub trait Provider: Send + Sync {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
-    /// Asks whom the cloud takes us for.
+    /// Asks whom the cloud takes us for. A provider that has no accounts, or
+    /// cannot tell, says nothing of it: there is no pin to keep to.
     fn identity(&self) -> Call<'_, Identity> {
-        Box::pin(std::future::ready(Err(says_not_who(self.name()))))
+        let identity = Identity::untold(self.name());
+        Box::pin(std::future::ready(Ok(identity)))
     }
 
     /// Lists images.
@@ -207,21 +209,9 @@ pub trait Provider: Send + Sync {
     }
 }
 
-/// The answer of a provider that cannot say who it is. No other error means
-/// that: what is `Invalid` else may be a wrong address, or a region that is not there.
-fn says_not_who(provider: &str) -> ProviderError {
-    not_supported(provider, "say who it is")
-}
-
 /// Answers a call that a provider cannot carry out.
 fn unsupported<'a, T: Send + 'a>(provider: &str, what: &str) -> Call<'a, T> {
-    let error = not_supported(provider, what);
+    let text = format!("provider `{provider}` cannot {what}");
+    let error = ProviderError::new(ErrorClass::Invalid, text);
     Box::pin(std::future::ready(Err(error)))
-}
-
-fn not_supported(provider: &str, what: &str) -> ProviderError {
-    ProviderError::new(
-        ErrorClass::Invalid,
-        format!("provider `{provider}` cannot {what}"),
-    )
 }

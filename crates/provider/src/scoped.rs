@@ -175,7 +175,8 @@ impl Scoped {
         };
         match answering {
             Some(answering) if answering.is_same(account) => Ok(()),
-            Some(answering) if self.accepted.as_ref() == Some(&answering.pin) => {
+            // Not the same, so that it counts from now on.
+            Some(answering) if self.is_accepted(account, &answering) => {
                 self.bindings.unbind(&bound.infrastructure, self.name())?;
                 let counts = self
                     .bindings

@@ -68,10 +68,6 @@ impl Host {
             .iter()
             .map(|(name, provider)| (name.clone(), provider.capabilities()))
             .collect();
-        Settings {
-            capabilities,
-            calls_in_flight_max: self.parallel,
-            seed: self.seed,
-        }
+        Settings::new(capabilities, self.parallel, self.seed)
     }
 }

@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod request;
 mod resource;
 pub mod settings;
+pub mod untimed;
 
 pub use admin::{Intervention, Plant};
 pub use choice::{
@@ -31,3 +32,4 @@ pub use cloud::{Counters, SimCloud};
 pub use ledger::{Ledger, LedgerEntry};
 pub use request::{CreateInstance, Reply, Request, Response, Scope};
 pub use settings::{PROFILES, Quota, Rates, Settings, SpanRange, Spans};
+pub use untimed::{Change, Creation, Machine, UntimedCloud, nameless};

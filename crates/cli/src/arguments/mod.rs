@@ -4,6 +4,7 @@ mod access;
 mod cloud;
 mod subcommands;
 mod values;
+mod verify;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,8 +24,9 @@ pub(crate) use subcommands::{
     CheckArguments, ExportArguments, ImportArguments, SimCommand, SimPlantArguments,
     SimQuotaArguments, SimResetArguments, SimShowArguments, StateCommand,
 };
-pub(crate) use values::{PaceChoice, parse_id};
-use values::{parse_duration, parse_pace};
+use values::parse_pace;
+pub(crate) use values::{PaceChoice, parse_duration, parse_id, parse_listen};
+pub(crate) use verify::{ReplayArguments, SearchArguments, StrategyChoice, VerifyArguments};
 
 /// Brings reference architectures up on any cloud, keeps them healthy, scales them and takes them down.
 #[derive(Debug, Parser)]
@@ -106,6 +108,10 @@ pub(crate) enum Command {
     Render(RenderArguments),
     /// Show what `up` would change, and why
     Plan(PlanArguments),
+    /// Explore the orders and failures in which it can come up, run and go down, before it does
+    Verify(Box<VerifyArguments>),
+    /// Let a run that `verify` found happen again, and say whether it is the same
+    Replay(ReplayArguments),
     /// Bring an infrastructure up, or make a running one as its descriptor says now
     Up(UpArguments),
     /// Show how far nodes and instances are
@@ -181,6 +187,7 @@ impl Command {
             Self::Validate(own) => &mut own.descriptor,
             Self::Render(own) => &mut own.descriptor,
             Self::Plan(own) => &mut own.descriptor,
+            Self::Verify(own) => &mut own.descriptor,
             Self::Up(own) => &mut own.descriptor,
             _ => return,
         };

@@ -46,6 +46,33 @@ pub(crate) fn parse_id(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Reads an amount of memory such as `500MB` or `4GiB`; a bare number is bytes.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 9] = [
+        ("", 1),
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+    ];
+    let wrong = || "write an amount such as `500MB` or `4GiB`".to_owned();
+    let digits = text.len()
+        - text
+            .trim_start_matches(|letter: char| letter.is_ascii_digit())
+            .len();
+    let (number, unit) = text.split_at(digits);
+    let unit = UNITS.iter().find(|(name, _)| *name == unit.trim());
+    let (_, factor) = unit.ok_or_else(wrong)?;
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number
+        .checked_mul(*factor)
+        .ok_or_else(|| "it is more than any machine has".to_owned())
+}
+
 /// Reads a duration such as `90s`, `5m` or `1h30m`; a bare number is seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || "write a duration such as `90s`, `5m` or `1h30m`".to_owned();
@@ -145,6 +172,16 @@ mod tests {
             "1e9",
         ] {
             assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn amounts_of_memory_are_read() {
+        assert_eq!(parse_bytes("1024"), Ok(1024));
+        assert_eq!(parse_bytes("4GiB"), Ok(4 << 30));
+        assert_eq!(parse_bytes("500 MB"), Ok(500_000_000));
+        for text in ["", "GiB", "-1", "1.5GiB", "1 parsec", "99999999999TiB"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
         }
     }
 

@@ -161,7 +161,7 @@ fn already_down(
 }
 
 /// Notes that an infrastructure is down, if a process died before it could.
-fn mark_removed(store: &mut Store, row: &InfrastructureRow) -> Result<(), StoreError> {
+pub(crate) fn mark_removed(store: &mut Store, row: &InfrastructureRow) -> Result<(), StoreError> {
     let holder = HolderInfo::this_process("zenekar down");
     let lease = store.acquire(
         &row.id,
@@ -174,7 +174,7 @@ fn mark_removed(store: &mut Store, row: &InfrastructureRow) -> Result<(), StoreE
     store.release(lease)
 }
 
-fn purge(store: &mut Store, row: &InfrastructureRow) -> Result<(), StoreError> {
+pub(crate) fn purge(store: &mut Store, row: &InfrastructureRow) -> Result<(), StoreError> {
     let holder = HolderInfo::this_process("zenekar down");
     let lease = store.acquire(
         &row.id,

@@ -62,6 +62,8 @@ fn carry_out(mut arguments: Arguments, output: Output) -> Result<Exit, Failure> 
         Command::Lint(own) => lint::run(own, output),
         Command::Render(own) => render::run(own, global, output),
         Command::Plan(own) => plan::run(own, global, output),
+        Command::Verify(own) => crate::verify::run(own, global, output),
+        Command::Replay(own) => crate::verify::replay(own, global, output),
         Command::Up(own) => up::run(own, global, output),
         Command::Status(own) => status::run(own, global, output),
         Command::Why(own) => why::run(own, global, output),

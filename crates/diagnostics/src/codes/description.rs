@@ -25,6 +25,8 @@ pub static ALL: &[&Code] = &[
     &INVALID_DEPENDENCY,
     &INVALID_CHOICE,
     &BOTH_LIMITS_ZERO,
+    &INVALID_ANNOTATION,
+    &UNKNOWN_NEEDED_NODE,
 ];
 
 /// Unknown key in an infrastructure description.
@@ -198,4 +200,26 @@ pub static BOTH_LIMITS_ZERO: Code = Code {
     title: "update that can never proceed",
     explanation: "With `unavailable_max: 0` and `surge_max: 0` an instance may neither be removed first \
         nor be added first, so no instance could ever be replaced.",
+};
+
+/// Annotation that cannot be read.
+pub static INVALID_ANNOTATION: Code = Code {
+    id: "ZK0222",
+    title: "annotation that cannot be read",
+    explanation: "The key `verification` of a node or of an implementation says what instances do \
+        while they are contextualised: either all `segments`, or some of `needs`, `gives`, \
+        `reads`, `writes`, `holds` and `retries`, which refine what is found in the scripts; and \
+        with `quorum`, how many instances the node needs to do its work. A \
+        need is `NODE:PORT`, `NODE.NAME`, `NODE` for the end of its contextualisation, or `NODE \
+        address`, and `all` in front of it means all instances of the node. What is given is a \
+        port or a name. The names of shared objects are free, as `volume:data`.",
+};
+
+/// Need of a node that does not exist.
+pub static UNKNOWN_NEEDED_NODE: Code = Code {
+    id: "ZK0223",
+    title: "need of a node that does not exist",
+    explanation: "The `needs` of an annotation name nodes of the description. Annotations are not \
+        rendered, so that a name cannot come from a variable; an annotation that is only true of \
+        one description stands better in its node than in the node definition.",
 };

@@ -8,6 +8,8 @@ pub mod files;
 pub mod lint;
 pub mod preflight;
 pub mod project;
+pub mod property;
+pub mod replay;
 pub mod template;
 
 /// A kind of finding with its documentation.
@@ -32,6 +34,8 @@ pub fn all() -> impl Iterator<Item = &'static Code> {
         files::ALL,
         lint::ALL,
         preflight::ALL,
+        property::ALL,
+        replay::ALL,
     ]
     .into_iter()
     .flatten()

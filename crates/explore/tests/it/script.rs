@@ -27,8 +27,8 @@ impl Script {
         let known = ["sim", "a", "b"].map(|name| (name.to_owned(), capabilities.clone()));
         let settings = Settings {
             capabilities: BTreeMap::from(known),
-            calls_in_flight_max: None,
             seed: 1,
+            ..Settings::default()
         };
         let engine = Engine::new(InfrastructureId::new("scripted"), settings.clone());
         Self {

@@ -7,7 +7,7 @@ use super::{
 };
 
 /// Reads the part of a text that is a script.
-pub(crate) fn read(text: &str, range: Range<usize>) -> Script {
+pub fn read(text: &str, range: Range<usize>) -> Script {
     let mut script = Script::default();
     read_into(text, range, Where::Here, 0, &mut script);
     script

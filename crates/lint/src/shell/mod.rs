@@ -11,8 +11,8 @@ mod program;
 
 use std::ops::Range;
 
-pub(crate) use lexer::read;
-pub(crate) use program::base_name;
+pub use lexer::read;
+pub use program::base_name;
 
 /// How deep scripts inside scripts are followed: `su -c 'ssh host "…"'` and
 /// `$( … )`. Deeper ones are not written by people.
@@ -23,19 +23,19 @@ pub(crate) const COMMANDS_MAX: usize = 20_000;
 
 /// A word of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Word {
+pub struct Word {
     /// What the program gets, quotes and backslashes removed; variables,
     /// substitutions and tags of templates as they are written.
-    pub(crate) text: String,
+    pub text: String,
     /// Where it is written, quotes included.
-    pub(crate) range: Range<usize>,
+    pub range: Range<usize>,
     /// Whether one pair of quotes encloses all of it.
-    pub(crate) is_quoted: bool,
+    pub is_quoted: bool,
 }
 
 /// What a redirection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RedirectKind {
+pub enum RedirectKind {
     /// `>`.
     Write,
     /// `>>`.
@@ -50,14 +50,16 @@ pub(crate) enum RedirectKind {
 
 /// A redirection of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Redirect {
-    pub(crate) kind: RedirectKind,
-    pub(crate) target: Word,
+pub struct Redirect {
+    /// What it does.
+    pub kind: RedirectKind,
+    /// The file, or what stands for it.
+    pub target: Word,
 }
 
 /// What stands between two commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Link {
+pub enum Link {
     /// The beginning or the end of the script, a line end, `;`, a keyword.
     #[default]
     End,
@@ -73,7 +75,7 @@ pub(crate) enum Link {
 
 /// Where the script that a command belongs to runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Where {
+pub enum Where {
     /// In the script itself.
     #[default]
     Here,
@@ -87,41 +89,48 @@ pub(crate) enum Where {
 
 /// A simple command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Command {
-    pub(crate) words: Vec<Word>,
+pub struct Command {
+    /// The program and its arguments.
+    pub words: Vec<Word>,
     /// `NAME=value` in front of the words, or alone.
-    pub(crate) assignments: Vec<Word>,
-    pub(crate) redirects: Vec<Redirect>,
-    pub(crate) range: Range<usize>,
-    pub(crate) before: Link,
-    pub(crate) after: Link,
+    pub assignments: Vec<Word>,
+    /// Its redirections.
+    pub redirects: Vec<Redirect>,
+    /// Where it is written.
+    pub range: Range<usize>,
+    /// What stands before it.
+    pub before: Link,
+    /// What stands behind it.
+    pub after: Link,
     /// The innermost loop that it is in.
-    pub(crate) in_loop: Option<usize>,
+    pub in_loop: Option<usize>,
     /// Whether it is part of the condition of `if`, `while` or `until`.
-    pub(crate) is_condition: bool,
+    pub is_condition: bool,
     /// The text of its here-document.
-    pub(crate) document: Option<Range<usize>>,
-    pub(crate) place: Where,
+    pub document: Option<Range<usize>>,
+    /// Where it runs.
+    pub place: Where,
 }
 
 /// A `while` or `until` loop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Loop {
+pub struct Loop {
     /// From the keyword to behind `done`.
-    pub(crate) range: Range<usize>,
+    pub range: Range<usize>,
     /// The text of the condition.
-    pub(crate) condition: Range<usize>,
+    pub condition: Range<usize>,
     /// Whether it is a `for` or `select`, which ends by itself.
-    pub(crate) is_bounded: bool,
+    pub is_bounded: bool,
 }
 
 /// A script that was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Script {
+pub struct Script {
     /// The commands in the order of the text; those of inner scripts follow the
     /// command that they belong to.
-    pub(crate) commands: Vec<Command>,
-    pub(crate) loops: Vec<Loop>,
+    pub commands: Vec<Command>,
+    /// The loops, in the order in which they begin.
+    pub loops: Vec<Loop>,
 }
 
 #[cfg(test)]

@@ -53,25 +53,25 @@ impl Command {
     }
 
     /// Returns the name of the program without its folder; empty for none.
-    pub(crate) fn program(&self) -> &str {
+    pub fn program(&self) -> &str {
         self.program_position()
             .map_or("", |at| base_name(&self.words[at].text))
     }
 
     /// Returns the program as it is written.
-    pub(crate) fn program_path(&self) -> &str {
+    pub fn program_path(&self) -> &str {
         self.program_position()
             .map_or("", |at| self.words[at].text.as_str())
     }
 
     /// Returns the words behind the program.
-    pub(crate) fn arguments(&self) -> &[Word] {
+    pub fn arguments(&self) -> &[Word] {
         self.program_position()
             .map_or(&[], |at| &self.words[at + 1..])
     }
 
     /// Says whether one of the words in front of the program has this name.
-    pub(crate) fn is_wrapped_in(&self, wrapper: &str) -> bool {
+    pub fn is_wrapped_in(&self, wrapper: &str) -> bool {
         let end = self.program_position().unwrap_or(0);
         self.words[..end]
             .iter()
@@ -79,19 +79,19 @@ impl Command {
     }
 
     /// Says whether an argument is exactly this one.
-    pub(crate) fn has_argument(&self, text: &str) -> bool {
+    pub fn has_argument(&self, text: &str) -> bool {
         self.arguments().iter().any(|word| word.text == text)
     }
 
     /// Returns the arguments that are no options.
-    pub(crate) fn operands(&self) -> impl Iterator<Item = &Word> {
+    pub fn operands(&self) -> impl Iterator<Item = &Word> {
         self.arguments()
             .iter()
             .filter(|word| !word.text.starts_with('-'))
     }
 
     /// Returns the files that the command writes, by redirection.
-    pub(crate) fn written(&self) -> impl Iterator<Item = &Word> {
+    pub fn written(&self) -> impl Iterator<Item = &Word> {
         self.redirects
             .iter()
             .filter(|redirect| matches!(redirect.kind, RedirectKind::Write | RedirectKind::Append))
@@ -99,13 +99,13 @@ impl Command {
     }
 
     /// Returns all words joined by blanks.
-    pub(crate) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let words: Vec<&str> = self.words.iter().map(|word| word.text.as_str()).collect();
         words.join(" ")
     }
 
     /// Finds the words that are a script of their own, as in `sh -c '…'`.
-    pub(crate) fn script_argument(&self) -> Option<(Range<usize>, Where)> {
+    pub fn script_argument(&self) -> Option<(Range<usize>, Where)> {
         let program = self.program_position()?;
         let name = base_name(&self.words[program].text);
         let behind = program + 1;
@@ -147,7 +147,7 @@ impl Command {
     }
 
     /// Returns the path of the script that the command runs, if it runs one.
-    pub(crate) fn runs_script(&self) -> Option<&str> {
+    pub fn runs_script(&self) -> Option<&str> {
         let name = self.program();
         if SHELLS.contains(&name) || matches!(name, "source" | ".") {
             let arguments = self.arguments();
@@ -164,7 +164,7 @@ impl Command {
     }
 
     /// Says whether the command runs a shell that reads its script from a pipe.
-    pub(crate) fn is_shell_on_pipe(&self) -> bool {
+    pub fn is_shell_on_pipe(&self) -> bool {
         let name = self.program();
         (SHELLS.contains(&name) || matches!(name, "python" | "python3" | "perl" | "ruby"))
             && self.operands().next().is_none_or(|word| word.text == "-")
@@ -174,6 +174,6 @@ impl Command {
 }
 
 /// Returns the last part of a path.
-pub(crate) fn base_name(path: &str) -> &str {
+pub fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }

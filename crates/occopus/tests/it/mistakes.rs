@@ -219,6 +219,27 @@ fn in_the_description() {
             ),
         ),
         (
+            "annotation_faulty",
+            with_nodes(
+                "  - name: web\n    type: plain\n    verification:\n      needs: [web:http, all web, web.]\n      gives: [80, 0, a b, [c]]\n      writes: [a b]\n      retries: yes\n      waits: true",
+                "",
+            ),
+        ),
+        (
+            "annotation_of_both_kinds",
+            with_nodes(
+                "  - name: web\n    type: plain\n    verification:\n      segments: [{label: join, needed: [web]}, 3]\n      gives: [80]",
+                "",
+            ),
+        ),
+        (
+            "annotation_unknown_node",
+            with_nodes(
+                "  - name: web\n    type: plain\n    verification: {needs: ['wbe:80']}\n  - name: db\n    type: plain",
+                "",
+            ),
+        ),
+        (
             "several_at_once",
             with_nodes(
                 "  - name: a_b\n    type: plian\n    skaling: 1\n  - nmae: c",

@@ -109,19 +109,19 @@ impl Suite<'_> {
     }
 
     pub(super) async fn identity(&self) -> Result<bool, String> {
-        let answer = self.patiently(|| self.provider().identity()).await;
-        let Some(identity) = supported(answer, "identity")? else {
-            return Ok(false);
+        let ask = async || {
+            let answer = self.patiently(|| self.provider().identity()).await;
+            answer.map_err(|error| format!("identity failed: {error}"))
         };
+        let identity = ask().await?;
         require(
             !identity.account.is_empty() && !identity.product.is_empty(),
             || format!("it says nothing: {identity:?}"),
         )?;
         // Infrastructures are kept to it, so it may not change by itself.
-        let again = self.patiently(|| self.provider().identity()).await;
-        let again = supported(again, "identity")?;
-        let pins = [Some(&identity), again.as_ref()].map(|one| one.map(|one| one.pin.as_deref()));
-        require(pins[0] == pins[1] && pins[0] != Some(Some("")), || {
+        let again = ask().await?;
+        let pins = [&identity, &again].map(|one| one.pin.as_deref());
+        require(pins[0] == pins[1] && pins[0] != Some(""), || {
             format!("the account has no lasting id: {pins:?}")
         })?;
         Ok(true)

@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::error::invalid;
 use crate::image::Fetches;
 use crate::network::Networks;
-use crate::settings::{DEFAULT_IMAGE, DockerSettings, Endpoint};
+use crate::settings::{DockerSettings, Endpoint};
 use crate::{access, check, create, look, remove, view};
 
 /// Calls at once: engines carry out a few at a time and let the others wait.
@@ -99,14 +99,12 @@ impl DockerProvider {
     pub fn open(settings: DockerSettings) -> Result<Self, ProviderError> {
         let endpoint = Endpoint::of(&settings)?;
         let is_remote = !matches!(endpoint, Endpoint::Socket(_));
+        let default_image = settings.default_image_name();
         Ok(Self {
             name: settings.name,
             inner: Inner {
                 engine: Engine::new(endpoint),
-                default_image: settings
-                    .default_image
-                    .filter(|image| !image.is_empty())
-                    .unwrap_or_else(|| DEFAULT_IMAGE.to_owned()),
+                default_image,
                 networks: Networks::default(),
                 fetches: Fetches::default(),
                 agent: Agent::new(settings.executable, is_remote),

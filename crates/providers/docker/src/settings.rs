@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use zenekar_base::{ErrorClass, ProviderError};
 
+use crate::spec::image_name;
+
 /// Where the engine of a machine listens.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 /// The port of engines without TLS.
@@ -29,9 +31,24 @@ pub struct DockerSettings {
     /// [`DEFAULT_IMAGE`]. A machine with that image and without a command runs
     /// nothing but the agent.
     pub default_image: Option<String>,
+    /// The tag of that image, which counts before one in the image's name.
+    pub default_tag: Option<String>,
     /// The program that [`crate::run_hidden`] is part of: it is put into
     /// instances, and runs commands there.
     pub executable: PathBuf,
+}
+
+impl DockerSettings {
+    /// Returns the whole name of the image of machines that name none.
+    pub(crate) fn default_image_name(&self) -> String {
+        let is_said = |text: &&str| !text.is_empty();
+        let tag = self.default_tag.as_deref().filter(is_said);
+        match self.default_image.as_deref().filter(is_said) {
+            // What is no name of an image is told where it is used.
+            Some(image) => image_name(image, tag).unwrap_or_else(|_| image.to_owned()),
+            None => DEFAULT_IMAGE.to_owned(),
+        }
+    }
 }
 
 /// How an engine is reached.
@@ -182,6 +199,30 @@ mod tests {
             let endpoint = parse(text, wants_tls).unwrap();
             assert_eq!(endpoint.to_string(), expected);
             assert_eq!(endpoint.remote_host(), remote);
+        }
+    }
+
+    #[test]
+    fn the_tag_of_the_default_image_is_the_one_that_was_named_last() {
+        for (image, tag, expected) in [
+            (Some("a:1"), Some("2"), "a:2"),
+            (Some("a"), Some("2"), "a:2"),
+            (Some("a"), None, "a:latest"),
+            (Some("host:5000/a"), Some("2"), "host:5000/a:2"),
+            (Some("a"), Some(""), "a:latest"),
+            (Some("no name"), None, "no name"),
+            (Some(""), Some("2"), DEFAULT_IMAGE),
+            (None, None, DEFAULT_IMAGE),
+        ] {
+            let settings = DockerSettings {
+                name: "docker".to_owned(),
+                endpoint: None,
+                certificates: None,
+                default_image: image.map(str::to_owned),
+                default_tag: tag.map(str::to_owned),
+                executable: PathBuf::new(),
+            };
+            assert_eq!(settings.default_image_name(), expected);
         }
     }
 

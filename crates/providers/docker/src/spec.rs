@@ -209,7 +209,7 @@ fn is_true(value: &Value) -> bool {
 }
 
 /// Joins an image's name and tag.
-fn image_name(name: &str, tag: Option<&str>) -> Result<String, Unfit> {
+pub(crate) fn image_name(name: &str, tag: Option<&str>) -> Result<String, Unfit> {
     if name
         .chars()
         .any(|one| one.is_whitespace() || one.is_control())

@@ -28,6 +28,12 @@ const KILL_PATIENCE: Duration = Duration::from_secs(10);
 /// How deep directories are that are made removable.
 const DEPTH_MAX: usize = 256;
 
+/// How often a removal is repeated while processes that end write still.
+const LATE_MAX: u32 = 5;
+
+/// How long such a removal waits for them.
+const LATE_PAUSE: Duration = Duration::from_millis(20);
+
 /// Deletes an instance. One that does not exist is deleted already.
 pub(crate) fn delete(
     inner: &Inner,
@@ -150,15 +156,25 @@ fn remove_directory(found: &Found) -> Result<(), LocalError> {
 
 /// Removes everything, also directories that their owner may not write.
 fn remove(path: &Path) -> Result<(), LocalError> {
-    match skeleton::remove_tree(path) {
-        Err(LocalError::File { source, .. })
-            if source.kind() == io::ErrorKind::PermissionDenied =>
-        {
-            make_removable(path, 0);
-            skeleton::remove_tree(path)
+    for _ in 0..LATE_MAX {
+        match skeleton::remove_tree(path) {
+            Err(LocalError::File { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                make_removable(path, 0);
+            }
+            Err(error) if is_written_to(&error) => std::thread::sleep(LATE_PAUSE),
+            other => return other,
         }
-        other => other,
     }
+    skeleton::remove_tree(path)
+}
+
+/// Says whether a directory could not be removed because somebody put something
+/// into it meanwhile.
+fn is_written_to(error: &LocalError) -> bool {
+    matches!(error, LocalError::File { source, .. }
+        if source.kind() == io::ErrorKind::DirectoryNotEmpty)
 }
 
 fn make_removable(path: &Path, depth: usize) {
@@ -207,7 +223,11 @@ pub(crate) fn remove_unfinished(
             None => (name, is_described_by_nothing(paths, name)),
         };
         if is_none && !inner.is_starting(token) {
-            remove(&entry.path())?;
+            match remove(&entry.path()) {
+                // A late process writes still; whoever looks next removes what it leaves.
+                Err(error) if is_written_to(&error) => {}
+                removed => removed?,
+            }
         }
     }
     Ok(())

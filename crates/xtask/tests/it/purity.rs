@@ -6,7 +6,9 @@ use std::fs;
 use crate::{none, packages, root, texts};
 
 /// The pure crates, by folder.
-const PURE: &[&str] = &["base", "engine", "explore", "model", "simcloud", "template"];
+const PURE: &[&str] = &[
+    "base", "engine", "explore", "model", "property", "simcloud", "template",
+];
 
 /// The crates of others that pure ones may use, none of which does I/O.
 const PURE_EXTERNAL: &[&str] = &[

@@ -42,6 +42,7 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         endpoint: Some(endpoint),
         certificates: (!folder.is_empty()).then(|| PathBuf::from(folder)),
         default_image: None,
+        default_tag: None,
         executable: PathBuf::new(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -41,6 +41,7 @@ pub(crate) fn settings(image: &str) -> DockerSettings {
         endpoint: None,
         certificates: None,
         default_image: Some(image.to_owned()),
+        default_tag: None,
         executable: PathBuf::from(env!("CARGO_BIN_EXE_zenekar-docker-process")),
     }
 }

@@ -50,11 +50,10 @@ fn conforms(bench: &Bench) {
             "a call that fails has the effect and the class that it should",
             "too much user-data is refused",
             "what is impossible is refused",
-            "the account has a name",
             "what is ours is listed and can be deleted",
         ]
     );
-    assert_eq!(report.passed.len(), 13, "{report:?}");
+    assert_eq!(report.passed.len(), 14, "{report:?}");
 }
 
 #[test]

@@ -1,0 +1,58 @@
+//! Calls by other numbers: what tells engines apart that differ in nothing else.
+
+use std::collections::BTreeMap;
+
+use zenekar_base::CallId;
+
+use crate::engine::Engine;
+use crate::progress::Timer;
+
+impl Engine {
+    /// Numbers the calls in flight anew, from 1, in an order that follows from
+    /// what they are about, and returns the old number of each in that order.
+    ///
+    /// Numbers count the calls that there were before, so engines that got to
+    /// the same place by different ways differ in them. For those who compare
+    /// engines; whoever answers calls has to know them by the new numbers.
+    pub fn renumber_calls(&mut self) -> Vec<CallId> {
+        let mut order: Vec<CallId> = self.calls.keys().copied().collect();
+        order.sort_by(|one, other| {
+            let (one, other) = (&self.calls[one], &self.calls[other]);
+            (one.provider, &one.about, one.asked_at, one.deadline).cmp(&(
+                other.provider,
+                &other.about,
+                other.asked_at,
+                other.deadline,
+            ))
+        });
+        let numbers: BTreeMap<CallId, CallId> =
+            order.iter().copied().zip((1..).map(CallId)).collect();
+        if numbers.iter().all(|(old, new)| old == new) {
+            self.next_call = order.len() as u64 + 1;
+            return order;
+        }
+        let renumber = |call: &mut Option<CallId>| {
+            *call = call.and_then(|call| numbers.get(&call).copied());
+        };
+        for progress in self.progress.values_mut() {
+            renumber(&mut progress.call);
+            renumber(&mut progress.probe);
+        }
+        for provider in &mut self.providers {
+            renumber(&mut provider.release.call);
+        }
+        self.calls = std::mem::take(&mut self.calls)
+            .into_iter()
+            .map(|(call, flight)| (numbers[&call], flight))
+            .collect();
+        self.timers = std::mem::take(&mut self.timers)
+            .into_iter()
+            .filter_map(|(at, timer)| match timer {
+                Timer::Call(call) => Some((at, Timer::Call(*numbers.get(&call)?))),
+                other => Some((at, other)),
+            })
+            .collect();
+        self.next_call = order.len() as u64 + 1;
+        order
+    }
+}

@@ -1,0 +1,93 @@
+//! 128 bits that stand for a state.
+
+use std::hash::{Hash, Hasher};
+
+use xxhash_rust::xxh3::Xxh3Default;
+
+/// What a state is remembered by. Among a billion different states, two have
+/// the same one with a chance below one in 10^20 (n² / 2^129).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fingerprint128(pub u128);
+
+impl Fingerprint128 {
+    /// Returns the fingerprint of a value, from what it gives to its hasher.
+    pub fn of(value: &(impl Hash + ?Sized)) -> Self {
+        let mut hasher = Wide(Xxh3Default::new());
+        value.hash(&mut hasher);
+        Self(hasher.0.digest128())
+    }
+
+    /// Returns the lower half.
+    pub(crate) fn low(self) -> u64 {
+        u64::try_from(self.0 & u128::from(u64::MAX)).unwrap_or_default()
+    }
+
+    /// Returns the upper half.
+    pub(crate) fn high(self) -> u64 {
+        u64::try_from(self.0 >> 64).unwrap_or_default()
+    }
+}
+
+impl Hash for Fingerprint128 {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        // It is scattered already, and half of it is enough for a table.
+        hasher.write_u64(self.low());
+    }
+}
+
+/// A hasher whose result has 128 bits.
+struct Wide(Xxh3Default);
+
+impl Hasher for Wide {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.digest()
+    }
+}
+
+/// The hasher of tables of fingerprints: takes the one word that it is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 ^= u64::from_le_bytes(word);
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = word;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_values_have_different_fingerprints() {
+        let all: Vec<_> = (0..1000u32).map(|n| Fingerprint128::of(&n)).collect();
+        let mut sorted = all.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), all.len());
+        assert_eq!(Fingerprint128::of("a"), Fingerprint128::of("a"));
+    }
+
+    #[test]
+    fn halves_make_the_whole() {
+        let whole = Fingerprint128::of(&7u8);
+        let again = (u128::from(whole.high()) << 64) | u128::from(whole.low());
+        assert_eq!(whole.0, again);
+    }
+}

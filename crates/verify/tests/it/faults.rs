@@ -1,0 +1,77 @@
+//! What clouds do to the engine, and that it gets over it.
+
+use zenekar_model::behaviour::{Behaviours, Give};
+use zenekar_search::End;
+use zenekar_verify::{Breach, Demand, Fault, Setting, Step};
+
+use crate::setting::{behaviours, breach, explore, segment, topology};
+
+#[test]
+fn the_engine_gets_over_every_single_fault_at_every_moment() {
+    for fault in Fault::ALL {
+        let topology = topology("ec2", &[("server", 1, &[])]);
+        let mut setting = Setting::new(topology, Behaviours::default());
+        setting.allowance.delays = 0;
+        setting.faults = [fault].into_iter().collect();
+        let outcome = explore(setting.clone(), 2);
+        let name = fault.name();
+        assert_eq!(
+            (outcome.end, breach(&outcome)),
+            (End::Exhausted, None),
+            "{name}"
+        );
+        setting.allowance.faults = 0;
+        let calm = explore(setting, 2);
+        // An instance without segments has nothing that could die.
+        if fault != Fault::AgentDies {
+            assert!(outcome.unique > calm.unique, "{name} never happened");
+        }
+    }
+}
+
+#[test]
+fn contextualisation_that_dies_is_healed() {
+    let gives = zenekar_model::behaviour::Segment {
+        gives: vec![Give::Port(80)],
+        ..segment("serve")
+    };
+    let nodes = behaviours(vec![("server", vec![gives], vec![Give::Port(80)])]);
+    let mut setting = Setting::new(topology("ec2", &[("server", 1, &[])]), nodes);
+    setting.allowance.delays = 0;
+    setting.faults = [Fault::AgentDies].into_iter().collect();
+    let outcome = explore(setting, 2);
+    assert_eq!((outcome.end, breach(&outcome)), (End::Exhausted, None));
+    assert!(outcome.ends > 1);
+}
+
+#[test]
+fn what_never_fits_into_the_quota_never_converges() {
+    let topology = topology("ec2", &[("server", 2, &[])]);
+    let mut setting = Setting::new(topology, Behaviours::default());
+    setting.allowance.faults = 0;
+    setting.allowance.delays = 0;
+    setting.quota = Some(2);
+    assert_eq!(breach(&explore(setting.clone(), 2)), None);
+    setting.quota = Some(1);
+    assert_eq!(breach(&explore(setting, 2)), Some(Breach::NotConverged));
+}
+
+#[test]
+fn scaling_out_and_in_leaves_nothing_over() {
+    let topology = topology("local", &[("server", 1, &[])]);
+    let mut setting = Setting::new(topology, Behaviours::default());
+    setting.allowance.delays = 1;
+    setting.allowance.faults = 0;
+    let scale = |count, waits| Step {
+        demand: Demand::Scale {
+            node: "server".to_owned(),
+            count,
+        },
+        waits,
+    };
+    // The second demand comes while the first one is still carried out.
+    setting.script.insert(1, scale(2, true));
+    setting.script.insert(2, scale(1, false));
+    let outcome = explore(setting, 2);
+    assert_eq!((outcome.end, breach(&outcome)), (End::Exhausted, None));
+}
