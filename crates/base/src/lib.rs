@@ -11,6 +11,7 @@ pub mod origin;
 pub mod random;
 pub mod reachability;
 pub mod resource;
+mod secret_name;
 pub mod time;
 pub mod value;
 
@@ -27,5 +28,6 @@ pub use resource::{
     Addresses, Capabilities, ErrorClass, GivenAddress, GivenNode, ProbeResult, ProbeSpec,
     ProviderError, ResourceState, ResourceView,
 };
+pub use secret_name::is_secret_name;
 pub use time::{Millis, Timestamp};
 pub use value::{Float, Map, Value};

@@ -153,6 +153,7 @@ impl Assembly<'_, '_> {
             segments,
             ready: self.plot.ready(),
             quorum: None,
+            foreign_secrets: Vec::new(),
             origin: Origin::Derived,
         }
     }

@@ -13,6 +13,9 @@
 //!    its commands opens the port or writes the file (module `plot`).
 //! 5. The segments are put together (module `assemble`).
 //! 6. What annotations say replaces or refines all that (module `annotate`).
+//! 7. Every node is rendered once more with marks in the place of secrets: who
+//!    has a mark and does not name the secret is given one of others (module
+//!    `secrets`).
 //!
 //! Architecture invariant: a need that is not certain is left out. Who has
 //! doubts about a contact states only the address, which whoever runs has.
@@ -23,6 +26,7 @@ mod call;
 mod manner;
 mod place;
 mod plot;
+mod secrets;
 mod stage;
 mod walk;
 mod words;
@@ -86,5 +90,11 @@ pub fn derive(topology: &Topology, annotations: &Annotations, sources: &SourceMa
     let nodes = assemble::assemble(topology, &plots, &Lines::new(sources));
     let mut behaviours = Behaviours { nodes };
     annotate::apply(annotations, sources, &mut behaviours);
+    if is_small {
+        for (node, foreign) in secrets::foreign(topology) {
+            let behaviour = behaviours.nodes.entry(node).or_default();
+            behaviour.foreign_secrets = foreign;
+        }
+    }
     behaviours
 }

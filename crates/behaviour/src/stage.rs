@@ -122,6 +122,20 @@ impl<'t> Stage<'t> {
 
     /// Returns what the first instance of a node gets; none where its templates fail.
     pub(crate) fn perform(&self, node: NodeIndex) -> Option<Performance> {
+        let (rendered, probes) = self.render(node)?;
+        let document = document_of(&rendered);
+        let inner = document.root().and_then(inner_document);
+        let image = rendered.resource.get("image");
+        Some(Performance {
+            image: image.and_then(|image| image.as_str()).map(str::to_owned),
+            document,
+            inner,
+            probes,
+        })
+    }
+
+    /// Renders what the first instance of a node gets, and its health checks.
+    pub(crate) fn render(&self, node: NodeIndex) -> Option<(Rendered, ProbeSpec)> {
         let own = Host {
             node: node.index(),
             instance: 0,
@@ -144,15 +158,7 @@ impl<'t> Stage<'t> {
             .renderer
             .probes(self.topology, &input, &own.addresses)
             .ok()?;
-        let document = document_of(&rendered);
-        let inner = document.root().and_then(inner_document);
-        let image = rendered.resource.get("image");
-        Some(Performance {
-            image: image.and_then(|image| image.as_str()).map(str::to_owned),
-            document,
-            inner,
-            probes,
-        })
+        Some((rendered, probes))
     }
 
     fn given(&self, node: NodeIndex) -> GivenNode {

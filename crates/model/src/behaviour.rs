@@ -52,9 +52,22 @@ pub struct Behaviour {
     /// said: neither updates nor smaller counts may leave fewer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum: Option<u32>,
+    /// Secrets of other nodes that its instances are given although nothing of
+    /// the node names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_secrets: Vec<ForeignSecret>,
     /// Who says so.
     #[serde(default)]
     pub origin: Origin,
+}
+
+/// A secret that a node is given and another one uses.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ForeignSecret {
+    /// The variable, as `db.password`.
+    pub variable: String,
+    /// The first node that names it.
+    pub owner: String,
 }
 
 /// Who says what a node does.

@@ -10,7 +10,7 @@ pub mod graph;
 pub mod topology;
 
 pub use behaviour::{
-    Behaviour, Behaviours, Contact, Give, Need, Origin, Place, Quantifier, Segment,
+    Behaviour, Behaviours, Contact, ForeignSecret, Give, Need, Origin, Place, Quantifier, Segment,
 };
 pub use contextualise::{RenderError, RenderInput, Rendered, Renderer};
 pub use topology::{

@@ -122,6 +122,8 @@ pub(crate) struct Role {
     pub(crate) segments: Vec<Compiled>,
     /// Segments that have to be done before its checks pass; `None`: they never do.
     pub(crate) healthy: Option<u8>,
+    /// Whether its instances are given secrets that only other nodes use.
+    pub(crate) is_given_secrets: bool,
 }
 
 impl Role {

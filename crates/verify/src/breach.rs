@@ -27,13 +27,15 @@ pub enum Breach {
     Unavailable,
     /// An update or a smaller count leaves fewer instances than the node needs.
     Quorum,
+    /// An instance is given a secret that another node uses and its own does not.
+    Secret,
     /// A property that users state does not hold.
     Stated,
 }
 
 impl Breach {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NotConverged,
         Self::Duplicate,
         Self::Leftover,
@@ -46,6 +48,7 @@ impl Breach {
         Self::Absence,
         Self::Unavailable,
         Self::Quorum,
+        Self::Secret,
         Self::Stated,
     ];
 
@@ -64,6 +67,7 @@ impl Breach {
             Self::Absence => "absence-deletes-nothing",
             Self::Unavailable => "stays-available",
             Self::Quorum => "keeps-its-quorum",
+            Self::Secret => "keeps-secrets",
             Self::Stated => "stated",
         }
     }
@@ -87,6 +91,7 @@ impl Breach {
                 "an update takes out no more instances at once than the descriptor allows"
             }
             Self::Quorum => "neither updates nor smaller counts leave fewer instances than needed",
+            Self::Secret => "no instance is given a secret that only other nodes use",
             Self::Stated => "what users state holds",
         }
     }

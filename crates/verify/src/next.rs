@@ -122,6 +122,7 @@ impl World {
             Kind::Create if self.cloud(next).machines().len() > before => {
                 next.agents.insert(machine, Agent::default());
                 self.check_duplicate(next, machine);
+                self.check_secrets(next, machine);
             }
             Kind::Recontextualise => next.agents[machine] = Agent::default(),
             Kind::Probe => {
@@ -151,6 +152,14 @@ impl World {
         });
         if twins.count() > 1 {
             next.breach.get_or_insert(Breach::Duplicate);
+        }
+    }
+
+    /// Nobody is given what is secret and others use.
+    fn check_secrets(&self, next: &mut Moment, machine: usize) {
+        let node = usize::from(self.cloud(next).machines()[machine].node);
+        if self.roles[node].is_given_secrets {
+            next.breach.get_or_insert(Breach::Secret);
         }
     }
 

@@ -248,6 +248,7 @@ impl World {
                 ))
             }
             (Breach::Duplicate, _) => self.twins(&after),
+            (Breach::Secret, _) => self.told(before, &after),
             (Breach::NotConverged | Breach::NeverReady | Breach::Leftover, _) => {
                 self.unfinished(&after)
             }
@@ -297,6 +298,32 @@ impl World {
         });
         let new: Vec<String> = new.collect();
         (!new.is_empty()).then(|| format!("the engine asks for {}", new.join(", ")))
+    }
+
+    /// Names the new instance that is given secrets of others, and the secrets.
+    fn told(&self, before: &Moment, after: &Moment) -> Option<String> {
+        let known = self.cloud(before).machines();
+        let machines = self.cloud(after).machines();
+        let is_new = |at: &usize| {
+            let machine = &machines[*at];
+            let identity = (machine.instance, machine.number);
+            let mut known = known.iter().map(|old| (old.instance, old.number));
+            self.roles[usize::from(machine.node)].is_given_secrets
+                && known.all(|old| old != identity)
+        };
+        let at = (0..machines.len()).find(is_new)?;
+        let node = &self.parts.nodes[usize::from(machines[at].node)];
+        let secrets = &self.setting().behaviours.nodes.get(node)?.foreign_secrets;
+        let secrets = secrets.iter().map(|secret| {
+            let (variable, owner) = (&secret.variable, &secret.owner);
+            format!("`{variable}`, which `{owner}` uses")
+        });
+        let secrets: Vec<String> = secrets.collect();
+        let name = self.machine_name(after, u8::try_from(at).ok()?);
+        Some(format!(
+            "{name} is given {}, and nothing of `{node}` names it",
+            secrets.join(", and ")
+        ))
     }
 
     /// Names an instance that has several machines.

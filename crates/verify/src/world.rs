@@ -489,6 +489,7 @@ fn roles(setting: &Setting, nodes: &[String], health: &BTreeMap<String, Health>)
                 Some(behaviour) => ready_of(behaviour),
                 None => health_of(segments, health.get(name)),
             },
+            is_given_secrets: behaviour.is_some_and(|one| !one.foreign_secrets.is_empty()),
         }
     });
     let mut roles: Vec<Role> = roles.collect();

@@ -5,7 +5,7 @@ use zenekar_verify::Breach;
 use crate::{Ask, Exhibit};
 
 pub(crate) fn descriptors() -> Vec<Exhibit> {
-    use Breach::{Contact, LostUpdate, NeverReady, NotConverged, Quorum, Stated};
+    use Breach::{Contact, LostUpdate, NeverReady, NotConverged, Quorum, Secret, Stated};
     let one = Exhibit::descriptor;
     vec![
         one("early-join", Contact),
@@ -23,6 +23,7 @@ pub(crate) fn descriptors() -> Vec<Exhibit> {
         one("copied-and-back", LostUpdate),
         one("open-while-empty", Stated).stated(),
         one("joined-before-configured", Stated).stated(),
+        one("secret-for-all", Secret).delayed(0),
         one("waiting-cycle", NeverReady),
         one("head-waits-first", NeverReady).delayed(0),
         one("lock-order", NeverReady),

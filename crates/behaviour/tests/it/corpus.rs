@@ -49,6 +49,8 @@ fn tutorials_have_behaviours() {
         println!("== {}\n{}", path.display(), table(&behaviours));
         assert!(!behaviours.nodes.is_empty(), "{}", path.display());
         assert_eq!(behaviours, behaviours_of(path), "the same comes out again");
+        let mut nodes = behaviours.nodes.values();
+        assert!(nodes.all(|node| node.foreign_secrets.is_empty()));
     }
 }
 
@@ -84,6 +86,8 @@ fn translations_of_micado_have_behaviours() {
         let behaviours = zenekar_behaviour::derive(&topology, &loaded.annotations, &sources);
         println!("== {}\n{}", folder.display(), table(&behaviours));
         assert_eq!(behaviours.nodes.len(), topology.nodes().len());
+        let mut nodes = behaviours.nodes.values();
+        assert!(nodes.all(|node| node.foreign_secrets.is_empty()));
         count += 1;
     }
     println!("{count} translations");

@@ -421,3 +421,87 @@ worker (stated), ready: []
 ",
     );
 }
+
+const SECRETS: &str = r#"infra_name: secrets
+user_id: someone@example.org
+variables:
+  region: north
+  db_password: 9f27c3a1e0
+  mail: {relay: mx, token: 77aa01}
+nodes:
+- &database {name: database, type: database}
+- &own {name: own, type: database, variables: {db_password: another}}
+- &dumps {name: dumps, type: dumps}
+- &reads {name: reads, type: reads}
+- &groups {name: groups, type: groups}
+- &boxed {name: boxed, type: boxed}
+'node_def:database':
+- resource: {type: sim}
+  contextualisation:
+    type: cloudinit
+    context_template: |
+      #cloud-config
+      runcmd:
+      - setup {{variables.db_password}} {{variables.mail.token}}
+'node_def:dumps':
+- resource: {type: sim}
+  contextualisation:
+    type: cloudinit
+    context_template: |
+      #cloud-config
+      write_files:
+      - path: /etc/all
+        content: "{{ variables }}"
+'node_def:reads':
+- resource: {type: sim}
+  contextualisation:
+    type: cloudinit
+    context_template: |
+      #cloud-config
+      write_files:
+      - path: /etc/env
+        content: |
+          {% for name, value in variables.items() %}
+          {{ name | upper }}={{ value }}
+          {% endfor %}
+      runcmd:
+      - . /etc/env; client --password $DB_PASSWORD $MAIL
+'node_def:groups':
+- resource: {type: sim}
+  contextualisation:
+    type: cloudinit
+    context_template: |
+      #cloud-config
+      write_files:
+      - path: /etc/mail
+        content: "{{ variables.mail }}"
+'node_def:boxed':
+- resource: {type: docker, endpoint: 'unix:///s', origin: x, image: x, tag: x}
+  contextualisation:
+    type: docker
+    env: ['ALL={{variables}}']
+    command: [run]
+"#;
+
+#[test]
+fn secrets_that_a_node_does_not_name_are_those_of_others() {
+    let behaviours = of_texts(&[("infra.yaml", SECRETS)]);
+    let foreign: Vec<String> = behaviours
+        .nodes
+        .iter()
+        .flat_map(|(node, behaviour)| {
+            let secrets = behaviour.foreign_secrets.iter();
+            secrets.map(move |one| format!("{node}: {} of {}", one.variable, one.owner))
+        })
+        .collect();
+    assert_eq!(
+        foreign,
+        [
+            "boxed: db_password of database",
+            "boxed: mail.token of database",
+            "dumps: db_password of database",
+            "dumps: mail.token of database",
+            "reads: mail.token of database",
+        ]
+    );
+}

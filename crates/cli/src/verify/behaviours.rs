@@ -94,6 +94,11 @@ pub(crate) fn tell(setting: &Setting) -> String {
             let dash = if notes.is_empty() { "" } else { " – " };
             let _ = writeln!(text, "    {}{dash}{notes}", segment.label);
         }
+        let behaviour = setting.behaviours.nodes.get(&node.name);
+        for secret in behaviour.into_iter().flat_map(|one| &one.foreign_secrets) {
+            let (variable, owner) = (&secret.variable, &secret.owner);
+            let _ = writeln!(text, "    is given `{variable}` of `{owner}`");
+        }
     }
     text
 }

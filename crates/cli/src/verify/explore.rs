@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zenekar_search::{Budget, End, Outcome, Strategy, search};
-use zenekar_verify::{Action, Breach, Setting, World};
+use zenekar_verify::{Action, Allowance, Breach, Setting, World};
 
 use super::ladder::Ladder;
 use super::watchdog::{Reason, Watchdog};
@@ -134,12 +134,41 @@ pub(crate) fn explore(
         let mut setting = rung.setting.clone();
         setting.allowance.faults = faults;
         setting.allowance.delays = delays;
-        let world = World::new(setting);
+        let is_over = round(&mut explored, setting, rung.note, arguments, &watchdog);
+        if is_over || (!arguments.all && !explored.found.is_empty()) {
+            break;
+        }
+    }
+    explored.took = watchdog.elapsed();
+    Ok(explored)
+}
+
+/// Explores everything within the bounds of a setting. Returns whether it was
+/// ended from outside.
+fn round(
+    explored: &mut Explored,
+    mut setting: Setting,
+    note: Option<&'static str>,
+    arguments: &SearchArguments,
+    watchdog: &Watchdog,
+) -> bool {
+    let Allowance { faults, delays, .. } = setting.allowance;
+    let known = Breach::Secret.number();
+    let is_known = |explored: &Explored| explored.found.iter().any(|one| one.property == known);
+    loop {
+        let knew = is_known(explored);
+        if knew {
+            // It would end every run in which it happens: most of them.
+            for behaviour in setting.behaviours.nodes.values_mut() {
+                behaviour.foreign_secrets.clear();
+            }
+        }
+        let world = World::new(setting.clone());
         let started_at = watchdog.elapsed();
-        let outcome = search_within(&world, arguments, &watchdog);
+        let outcome = search_within(&world, arguments, watchdog);
         watchdog.clear();
-        explored.rounds.push(Round {
-            note: rung.note,
+        let round = Round {
+            note,
             faults,
             delays,
             end: outcome.end,
@@ -148,18 +177,18 @@ pub(crate) fn explore(
             depth: outcome.depth,
             ends: outcome.ends,
             took: watchdog.elapsed().saturating_sub(started_at),
-        });
+        };
         let is_over = outcome.end == End::Stopped;
-        take(&mut explored, outcome, world);
+        take(explored, outcome, world);
         if is_over {
             explored.reason = watchdog.reason();
         }
-        if is_over || (!arguments.all && !explored.found.is_empty()) {
-            break;
+        let hides_more = arguments.all && !is_over && !knew && is_known(explored);
+        if !hides_more {
+            explored.rounds.push(round);
+            return is_over;
         }
     }
-    explored.took = watchdog.elapsed();
-    Ok(explored)
 }
 
 /// Keeps the violations of properties that were not found with fewer faults.
