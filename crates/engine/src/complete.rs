@@ -267,7 +267,9 @@ impl Engine {
                     self.record(Record::Gone { instance: key });
                 } else if gone {
                     // A provider that has only just made it may not know it everywhere yet: ask again then.
-                    self.progress_of(key).not_before = created_at + settle;
+                    let is_hasty = self.has_defect(Defect::DeletesWithoutPause);
+                    let then = if is_hasty { now } else { created_at + settle };
+                    self.progress_of(key).not_before = then;
                 } else {
                     self.progress_of(key).delete_accepted = Some(now);
                     self.schedule_observe(

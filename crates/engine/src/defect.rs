@@ -61,6 +61,8 @@ pub enum Defect {
     FirstErrorIsFinal,
     /// The same descriptor once more forgets to what nodes were scaled.
     SameAgainForgetsScaling,
+    /// What is gone too early to be believed is asked for again at once.
+    DeletesWithoutPause,
 }
 
 impl Engine {

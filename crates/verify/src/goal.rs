@@ -4,6 +4,7 @@ use zenekar_search::{Budget, Fingerprint128, Model, Outcome, Stop, Strategy, sea
 
 use crate::action::Action;
 use crate::breach::Breach;
+use crate::circle::{Circle, circle};
 use crate::moment::Moment;
 use crate::world::World;
 
@@ -23,6 +24,10 @@ pub trait Goal: Sync {
     fn eye(&self) -> Eye<'_>;
 }
 
+/// States at most in which a run that goes round is looked for: there are
+/// several worlds to try.
+const CIRCLE_STATES_MAX: u64 = 2_000;
+
 impl Goal for Breach {
     fn name(&self) -> &str {
         Self::name(*self)
@@ -33,7 +38,26 @@ impl Goal for Breach {
             world,
             name: self.name(),
         };
-        search(&only, &Strategy::Breadth, budget, stop)
+        if *self != Self::NotConverged {
+            return search(&only, &Strategy::Breadth, budget, stop);
+        }
+        let mut budget = *budget;
+        let states_max = budget.states_max.min(CIRCLE_STATES_MAX);
+        let few = Budget {
+            states_max,
+            ..budget
+        };
+        let round = circle(world, &few, stop).found.map(Circle::violation);
+        if let Some(round) = &round {
+            // Only what is shorter is of interest.
+            let shorter = round.actions.len().saturating_sub(1);
+            budget.depth_max = u32::try_from(shorter).unwrap_or(u32::MAX);
+        }
+        let mut outcome = search(&only, &Strategy::Breadth, &budget, stop);
+        if outcome.violations.is_empty() {
+            outcome.violations.extend(round);
+        }
+        outcome
     }
 
     fn eye(&self) -> Eye<'_> {

@@ -13,6 +13,7 @@ mod agent;
 mod asked;
 mod breach;
 mod care;
+mod circle;
 mod control;
 mod difference;
 mod footprint;
@@ -39,6 +40,7 @@ mod world;
 
 pub use action::{Action, Outcome};
 pub use breach::Breach;
+pub use circle::{Circle, Circles, add_circle, circle};
 pub use difference::{Difference, difference};
 pub use goal::{Eye, Goal, Stated, goal_of};
 pub use header::{Counts, Provenance, counts_that_differ, with_counts};

@@ -361,7 +361,9 @@ impl Minimiser<'_, '_> {
                 .is_some_and(|found| found.cost.effort() == effort);
             // What is known already may be easier to follow.
             if is_as_small || self.take_over(setting, world, found) {
-                self.is_shortest = is_proven;
+                // The way into a circle is a shortest one; with one round of it, it may not be.
+                let actions = &self.best.run.actions;
+                self.is_shortest = is_proven && self.world.circle_of(actions).is_none();
                 return;
             }
             is_proven &= end == End::Exhausted;

@@ -345,6 +345,12 @@ impl World {
 
     /// Says what is not as it should be once nothing happens any more.
     fn unfinished(&self, moment: &Moment) -> Option<String> {
+        let names = self.open_ends(moment);
+        (!names.is_empty()).then(|| format!("nothing happens any more, and {}", names.join(", ")))
+    }
+
+    /// Says what is not as it should be, each as a clause.
+    pub(crate) fn open_ends(&self, moment: &Moment) -> Vec<String> {
         let state = self.control(moment).state();
         let instances = state
             .instances
@@ -386,6 +392,6 @@ impl World {
                 });
             }
         }
-        (!names.is_empty()).then(|| format!("nothing happens any more, and {}", names.join(", ")))
+        names
     }
 }

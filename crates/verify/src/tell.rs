@@ -86,12 +86,16 @@ impl Fold {
 /// Tells a run, and what there is to say about it.
 pub fn tell(world: &World, run: &Run, detail: Detail) -> Story {
     let moments = world.moments(&run.actions);
+    let round = world.round_of(run, &moments);
     let mut sentences: Vec<Sentence> = Vec::new();
     // What was tried since something else has happened.
     let (mut fold, mut tried) = (Fold::default(), BTreeSet::new());
     for (at, (action, choice)) in run.actions.iter().zip(&run.choices).enumerate() {
         let (moment, step) = (&moments[at], u32::try_from(at + 1).unwrap_or(u32::MAX));
         let elapsed_ms = world.elapsed_ms(moment, *action);
+        if round == Some(at) {
+            fold = Fold::default();
+        }
         let refusal = world.refusal(moment, &moments[at + 1], *action);
         let label = match &refusal {
             Some(reason) => format!("{}: {reason}", choice.label.replace("answered", "refused")),
@@ -126,6 +130,7 @@ pub fn tell(world: &World, run: &Run, detail: Detail) -> Story {
     let ending = match &run.verdict {
         Verdict::Passed => "all that was asked for is done".to_owned(),
         Verdict::Open => "it could go on".to_owned(),
+        Verdict::Violated { .. } if let Some(first) = round => goes_round(world, &moments, first),
         Verdict::Violated { property, step } => broken(world, run, &moments, property, *step),
     };
     Story { sentences, ending }
@@ -143,6 +148,23 @@ impl Fold {
             self.answers += 1;
         }
     }
+}
+
+/// Says what comes again and again behind a step, and what is never there.
+fn goes_round(world: &World, moments: &[Moment], first: usize) -> String {
+    let (name, promise) = (Breach::NotConverged.name(), Breach::NotConverged.promise());
+    let open = moments.last().map(|last| world.open_ends(last));
+    let open = open.filter(|open| !open.is_empty());
+    let open = open.map_or_else(String::new, |open| format!(", and {}", open.join(", ")));
+    let (first, last) = (first + 1, moments.len().saturating_sub(1));
+    let steps = if first == last {
+        format!("step {first} comes")
+    } else {
+        format!("steps {first} to {last} come")
+    };
+    format!(
+        "{steps} again and again, and nothing else has to happen any more{open}; this breaks `{name}`: {promise}"
+    )
 }
 
 /// Says which promise is broken, and why.
@@ -205,6 +227,14 @@ impl World {
             .get(&call.instance()?)?;
         let (_, reason) = instance.last_error.as_ref()?;
         instance.resource.is_none().then(|| reason.clone())
+    }
+
+    /// Returns the step behind which a run goes round for ever, if that is what
+    /// is wrong with it.
+    fn round_of(&self, run: &Run, moments: &[Moment]) -> Option<usize> {
+        let is_it = run.verdict.property() == Some(Breach::NotConverged.name())
+            && moments.last().is_some_and(|last| last.breach.is_none());
+        is_it.then(|| self.circle_of(&run.actions)).flatten()
     }
 
     fn step_in_words(

@@ -183,6 +183,8 @@ pub(crate) struct Recorder<'w> {
     pub(crate) moment: Moment,
     at_ms: u64,
     run: Run,
+    /// What the states so far are remembered by, however long they took.
+    seen: Vec<Fingerprint128>,
 }
 
 impl<'w> Recorder<'w> {
@@ -196,6 +198,7 @@ impl<'w> Recorder<'w> {
         };
         let mut recorder = Self {
             world,
+            seen: vec![world.timeless(&moment)],
             moment,
             at_ms: 0,
             run,
@@ -232,6 +235,7 @@ impl<'w> Recorder<'w> {
         self.at_ms = self.at_ms.saturating_add(elapsed_ms);
         self.moment = self.world.next(&self.moment, action);
         let state = self.world.fingerprint(&self.moment);
+        self.seen.push(self.world.timeless(&self.moment));
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         self.run.actions.push(action);
         self.run.choices.push(Choice {
@@ -263,8 +267,20 @@ impl<'w> Recorder<'w> {
                 let (property, step) = (property_name(STUCK), self.steps());
                 Verdict::Violated { property, step }
             };
+        } else if !self.is_violated() && self.goes_round() {
+            let property = Breach::NotConverged.name().to_owned();
+            let step = self.steps();
+            self.run.verdict = Verdict::Violated { property, step };
         }
         self.run
+    }
+
+    /// Says whether the last step closes a circle that can be gone round for ever.
+    fn goes_round(&self) -> bool {
+        let Some((last, before)) = self.seen.split_last() else {
+            return false;
+        };
+        before.contains(last) && self.world.circle_of(&self.run.actions).is_some()
     }
 }
 

@@ -115,6 +115,14 @@ fn deletions() -> Vec<Exhibit> {
         )
         .with(Fault::ServerError),
         one(
+            "deletes-without-pause",
+            "server",
+            Defect::DeletesWithoutPause,
+            Breach::NotConverged,
+        )
+        .with(Fault::MachineLost)
+        .asking(&[Ask::Up, Ask::DownAtOnce]),
+        one(
             "deletion-ignores-order",
             "tiers",
             Defect::DeletionIgnoresOrder,

@@ -20,7 +20,7 @@ use zenekar_property::{PropertySet, Reader};
 use zenekar_search::{Budget, Outcome, Strategy, never, search};
 use zenekar_verify::{
     Action, Allowance, Breach, Comparison, Demand, Fault, Header, Provenance, ReplayFile, Setting,
-    Step, Verdict, World, record, replay,
+    Step, Verdict, World, add_circle, record, replay,
 };
 
 /// What people ask for at a step.
@@ -187,14 +187,16 @@ fn read(name: &str) -> (Arc<Topology>, Behaviours) {
     (Arc::new(topology), behaviours)
 }
 
-/// Explores a world up to a number of states.
+/// Explores a world up to a number of states, as `verify` does.
 pub fn explore(world: &World, strategy: &Strategy, states_max: u64) -> Outcome<Action> {
     let budget = Budget {
         states_max,
         threads: 2,
         ..Budget::default()
     };
-    search(world, strategy, &budget, &never)
+    let mut outcome = search(world, strategy, &budget, &never);
+    add_circle(world, &mut outcome, &never);
+    outcome
 }
 
 /// Reads what people state of an exhibit.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zenekar_search::{Budget, End, Outcome, Strategy, search};
-use zenekar_verify::{Action, Allowance, Breach, Setting, World};
+use zenekar_search::{Budget, End, Outcome, Progress, Strategy, search};
+use zenekar_verify::{Action, Allowance, Breach, Setting, World, add_circle};
 
 use super::ladder::Ladder;
 use super::watchdog::{Reason, Watchdog};
@@ -266,7 +266,8 @@ fn search_within(
     };
     let allowance = world.setting().allowance;
     let label = label(allowance.faults, allowance.delays);
-    search(world, &strategy, &budget, &|progress| {
-        watchdog.stops(progress, &label)
-    })
+    let stop = |progress: &Progress| watchdog.stops(progress, &label);
+    let mut outcome = search(world, &strategy, &budget, &stop);
+    add_circle(world, &mut outcome, &stop);
+    outcome
 }
