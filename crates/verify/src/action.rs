@@ -2,6 +2,7 @@
 
 use zenekar_simcloud::Change;
 
+use crate::network::Link;
 use crate::setting::Fault;
 
 /// What comes of a call.
@@ -64,6 +65,18 @@ pub enum Action {
         /// Its machine.
         machine: u8,
     },
+    /// The network does something else for an instance from now on.
+    Link {
+        /// Its machine.
+        machine: u8,
+        /// What.
+        link: Link,
+    },
+    /// An instance does not find the name of another one, which it looks for once.
+    NameMissing {
+        /// Its machine.
+        machine: u8,
+    },
     /// The engine dies between two inputs.
     Crash,
     /// Time passes until the engine wants to look again.
@@ -87,6 +100,8 @@ impl Action {
                 Change::Readdresses => Some(Fault::AddressChanges),
             },
             Self::AgentDies { .. } => Some(Fault::AgentDies),
+            Self::Link { link, .. } => link.fault(),
+            Self::NameMissing { .. } => Some(Fault::LateDns),
             Self::Crash => Some(Fault::EngineCrash),
             _ => None,
         }

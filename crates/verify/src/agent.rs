@@ -2,6 +2,8 @@
 
 use zenekar_model::behaviour::{Contact, Quantifier, Segment};
 
+use crate::network::Link;
+
 /// How far an instance is with its segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Agent {
@@ -11,6 +13,8 @@ pub(crate) struct Agent {
     pub(crate) is_within: bool,
     /// Whether it will never go on.
     pub(crate) has_failed: bool,
+    /// What the network does for it.
+    pub(crate) link: Link,
     /// Shared objects that it has read, as bits.
     pub(crate) read: u16,
     /// Those of them that others have written since.
@@ -20,7 +24,7 @@ pub(crate) struct Agent {
 impl Agent {
     /// Returns the agent as five bytes for fingerprints.
     pub(crate) const fn bytes(self) -> [u8; 6] {
-        let flags = self.is_within as u8 | (self.has_failed as u8) << 1;
+        let flags = self.is_within as u8 | (self.has_failed as u8) << 1 | (self.link as u8) << 2;
         let [read, read_high] = self.read.to_le_bytes();
         let [stale, stale_high] = self.stale.to_le_bytes();
         [self.done, flags, read, read_high, stale, stale_high]
@@ -122,6 +126,8 @@ pub(crate) struct Role {
     pub(crate) segments: Vec<Compiled>,
     /// Segments that have to be done before its checks pass; `None`: they never do.
     pub(crate) healthy: Option<u8>,
+    /// Whether its checks look at anything.
+    pub(crate) is_checked: bool,
     /// Whether its instances are given secrets that only other nodes use.
     pub(crate) is_given_secrets: bool,
 }

@@ -13,6 +13,7 @@ use zenekar_simcloud::Change;
 use crate::action::{Action, Outcome};
 use crate::breach::Breach;
 use crate::moment::Moment;
+use crate::network::Link;
 use crate::world::World;
 
 /// Who does what: what stays the same while places in tables change.
@@ -28,6 +29,8 @@ enum Deed {
     Changes(InstanceKey, u8, Change),
     /// An instance goes on.
     Runs(InstanceKey, u8),
+    /// An instance is in reach again.
+    Heals(InstanceKey, u8),
     /// Time passes.
     Tick,
     /// What may stay away for ever: faults, delays, and what people ask for.
@@ -202,6 +205,13 @@ impl World {
             Action::Run { machine } => {
                 let (instance, number) = who(machine);
                 Deed::Runs(instance, number)
+            }
+            Action::Link {
+                machine,
+                link: Link::Sound,
+            } => {
+                let (instance, number) = who(machine);
+                Deed::Heals(instance, number)
             }
             Action::Tick => Deed::Tick,
             other => Deed::Unfair(other),

@@ -23,6 +23,7 @@ mod intern;
 mod likeness;
 mod minimise;
 mod moment;
+mod network;
 mod next;
 mod parts;
 mod portrait;
@@ -46,6 +47,7 @@ pub use goal::{Eye, Goal, Stated, goal_of};
 pub use header::{Counts, Provenance, counts_that_differ, with_counts};
 pub use minimise::{Limits, Minimal, NotShown, Tried, minimise};
 pub use moment::Moment;
+pub use network::Link;
 pub use portrait::Contrast;
 pub use replay::{Comparison, Replayed, replay, replay_watched};
 pub use replay_file::{

@@ -35,13 +35,16 @@ impl World {
             Action::NoEffect { call } => self.tell(&mut next, Stimulus::Forget { call }),
             Action::Machine { machine, change } => self.change(&mut next, machine, change),
             Action::Run { machine } => self.run(&mut next, usize::from(machine)),
-            Action::AgentDies { machine } => {
+            Action::AgentDies { machine } | Action::NameMissing { machine } => {
                 next.agents[usize::from(machine)].has_failed = true;
             }
+            Action::Link { machine, link } => next.agents[usize::from(machine)].link = link,
             Action::Crash => self.tell(&mut next, Stimulus::Crash),
             Action::Tick => self.tick(&mut next),
         }
-        if action.fault().is_some() || action == Action::Demand || next.delays > moment.delays {
+        let heals = matches!(action, Action::Link { .. });
+        let is_special = action.fault().is_some() || action == Action::Demand || heals;
+        if is_special || next.delays > moment.delays {
             next.calm_ms = 0;
         }
         self.forget(&mut next);
@@ -124,14 +127,19 @@ impl World {
                 self.check_duplicate(next, machine);
                 self.check_secrets(next, machine);
             }
-            Kind::Recontextualise => next.agents[machine] = Agent::default(),
+            Kind::Recontextualise => {
+                next.agents[machine] = Agent {
+                    link: next.agents[machine].link,
+                    ..Agent::default()
+                };
+            }
             Kind::Probe => {
                 let node = self.cloud(next).machines()[machine].node;
                 let needed = self.roles[usize::from(node)].healthy;
                 let done = next.agents[machine].done;
                 let fixed = &self.parts.fixed;
                 let is_healthy = needed.is_some_and(|needed| done >= needed);
-                return if is_healthy {
+                return if is_healthy && self.is_checkable(next, machine) {
                     fixed.healthy
                 } else {
                     fixed.unhealthy

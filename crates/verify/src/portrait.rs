@@ -11,6 +11,7 @@ use crate::agent::Compiled;
 use crate::breach::Breach;
 use crate::control::Outstanding;
 use crate::moment::Moment;
+use crate::network::Link;
 use crate::world::World;
 
 /// What a sentence is about, in the order in which people want to know it.
@@ -28,9 +29,12 @@ enum Aspect {
     Belief,
     /// What is on its way.
     Calls,
-    /// What a provider has besides machines.
+    /// What the network does for it, or what a provider has besides machines.
     Network,
 }
+
+const NOTHING_ARRIVES: &str = "what is sent to it is lost";
+const CUT_OFF: &str = "it is cut off";
 
 /// Sentences by subject and aspect. A subject may have several of one aspect.
 type Portrait = BTreeMap<(String, Aspect), Vec<String>>;
@@ -119,6 +123,11 @@ impl World {
             }
             if let Some(text) = self.context_in_words(moment, at) {
                 say(subject.clone(), Aspect::Context, text);
+            }
+            match moment.agents[at].link {
+                Link::Sound => {}
+                Link::Deaf => say(subject.clone(), Aspect::Network, NOTHING_ARRIVES.to_owned()),
+                Link::Cut => say(subject.clone(), Aspect::Network, CUT_OFF.to_owned()),
             }
             if moment.agents[at].stale != 0 {
                 let text = "what it has read was changed by another one since";

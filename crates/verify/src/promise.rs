@@ -72,7 +72,9 @@ impl World {
             }
             Action::Machine { machine, .. }
             | Action::Run { machine }
-            | Action::AgentDies { machine } => MACHINES + machine as u32,
+            | Action::AgentDies { machine }
+            | Action::Link { machine, .. }
+            | Action::NameMissing { machine } => MACHINES + machine as u32,
         }
     }
 }

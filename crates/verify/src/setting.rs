@@ -41,11 +41,17 @@ pub enum Fault {
     AgentDies,
     /// The engine dies.
     EngineCrash,
+    /// An instance is cut off from everybody for a while.
+    Partition,
+    /// What others send to an instance is lost for a while.
+    OneWayLoss,
+    /// The name of an instance is not found once.
+    LateDns,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Throttled,
         Self::ServerError,
         Self::Capacity,
@@ -59,6 +65,9 @@ impl Fault {
         Self::AddressChanges,
         Self::AgentDies,
         Self::EngineCrash,
+        Self::Partition,
+        Self::OneWayLoss,
+        Self::LateDns,
     ];
 
     /// Returns the stable name for options and reports.
@@ -77,6 +86,9 @@ impl Fault {
             Self::AddressChanges => "address-changes",
             Self::AgentDies => "agent-dies",
             Self::EngineCrash => "engine-crash",
+            Self::Partition => "partition",
+            Self::OneWayLoss => "one-way-loss",
+            Self::LateDns => "late-dns",
         }
     }
 
@@ -88,7 +100,7 @@ impl Fault {
 
 /// A set of faults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Faults(u16);
+pub struct Faults(u32);
 
 impl Faults {
     /// All faults.
@@ -183,7 +195,8 @@ impl Personality {
                 native_tokens: false,
                 ..any
             },
-            // Processes of this machine: calls do not get lost on a network.
+            // Processes of this machine: calls do not get lost on a network, and
+            // names are in a file.
             "local" | "docker" | "plain" => Self {
                 name: "local",
                 faults: without(&[
@@ -191,6 +204,7 @@ impl Personality {
                     Fault::Capacity,
                     Fault::StaleList,
                     Fault::AddressChanges,
+                    Fault::LateDns,
                 ]),
                 list_lag_max: Millis::ZERO,
                 recontextualise: true,

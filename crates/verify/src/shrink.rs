@@ -9,6 +9,7 @@ use zenekar_simcloud::Change;
 use crate::action::{Action, Outcome};
 use crate::goal::Goal;
 use crate::moment::Moment;
+use crate::network::Link;
 use crate::trace::{Recorder, Run, labels};
 use crate::world::World;
 
@@ -234,7 +235,9 @@ impl World {
             Action::Demand => return "people".to_owned(),
             Action::Machine { machine, .. }
             | Action::Run { machine }
-            | Action::AgentDies { machine } => return self.machine_name(moment, machine),
+            | Action::AgentDies { machine }
+            | Action::Link { machine, .. }
+            | Action::NameMissing { machine } => return self.machine_name(moment, machine),
             Action::Call { call, .. } | Action::Arrive { call } => {
                 control.calls.get(usize::from(call))
             }
@@ -266,7 +269,10 @@ impl World {
                 change: Change::Boots | Change::IsDeleted,
                 ..
             } => Some(2),
-            Action::NoEffect { .. } => Some(3),
+            Action::Link {
+                link: Link::Sound, ..
+            }
+            | Action::NoEffect { .. } => Some(3),
             Action::Run { .. } => Some(4),
             Action::Demand => Some(5),
             Action::Tick if self.is_quiet(moment) => Some(6),

@@ -5,6 +5,7 @@ use zenekar_simcloud::Change;
 use crate::action::{Action, Outcome};
 use crate::control::Outstanding;
 use crate::moment::Moment;
+use crate::network::Link;
 use crate::setting::{Fault, Step};
 use crate::world::World;
 
@@ -51,9 +52,26 @@ impl World {
                 let name = self.machine_name(moment, machine);
                 format!("the contextualisation of {name} dies")
             }
+            Action::Link { machine, link } => {
+                let name = self.machine_name(moment, machine);
+                match link {
+                    Link::Sound => format!("{name} is in reach again"),
+                    Link::Deaf => format!("what is sent to {name} is lost from now on"),
+                    Link::Cut => format!("{name} is cut off from now on"),
+                }
+            }
+            Action::NameMissing { machine } => self.describe_look(moment, machine),
             Action::Crash => "the engine dies, and another one takes over".to_owned(),
             Action::Tick => "time passes until the engine looks again".to_owned(),
         }
+    }
+
+    /// Says at which segment an instance does not find a name.
+    fn describe_look(&self, moment: &Moment, machine: u8) -> String {
+        let name = self.machine_name(moment, machine);
+        let segment = self.segment_at(moment, usize::from(machine));
+        let label = segment.map_or("its next step", |segment| segment.label.as_str());
+        format!("{name} does not find the name that it looks for: {label}")
     }
 
     /// Says which segment an instance enters or ends.

@@ -171,12 +171,15 @@ impl World {
         at: usize,
         segment: &Compiled,
     ) -> bool {
+        let own = moment.agents[at];
         segment.needs.iter().all(|need| {
             let machines = cloud.machines().iter().zip(&moment.agents).enumerate();
             let mut others = machines
                 .filter(|(other, (machine, _))| *other != at && machine.node == need.node)
                 .filter(|(_, (machine, _))| machine.state == ResourceState::Running)
-                .map(|(_, (_, agent))| need.done.is_some_and(|done| agent.done >= done))
+                .map(|(_, (_, agent))| {
+                    own.reaches(*agent) && need.done.is_some_and(|done| agent.done >= done)
+                })
                 .peekable();
             if others.peek().is_none() {
                 // An only instance has no others that it could need.
@@ -200,7 +203,7 @@ impl World {
         (0..cloud.machines().len()).all(|at| {
             let state = cloud.machines()[at].state;
             let moves = matches!(state, ResourceState::Pending | ResourceState::Deleting);
-            !moves && !self.can_run(moment, cloud, at)
+            !moves && !self.can_run(moment, cloud, at) && !self.is_out_of_reach(moment, at)
         })
     }
 
@@ -239,7 +242,7 @@ impl World {
         self.facts(moment).is_converged && self.is_quiet(moment) && self.is_as_wanted(moment)
     }
 
-    fn may_fail(&self, moment: &Moment, place: u16, fault: Fault) -> bool {
+    pub(crate) fn may_fail(&self, moment: &Moment, place: u16, fault: Fault) -> bool {
         let setting = &self.parts.setting;
         moment.faults < setting.allowance.faults
             && setting.faults.contains(fault)
@@ -306,6 +309,7 @@ impl World {
                 actions.push(Action::AgentDies { machine });
             }
         }
+        self.network_actions(moment, at, actions);
     }
 
     /// Says whether time may pass although things are on their way.
@@ -489,6 +493,7 @@ fn roles(setting: &Setting, nodes: &[String], health: &BTreeMap<String, Health>)
                 Some(behaviour) => ready_of(behaviour),
                 None => health_of(segments, health.get(name)),
             },
+            is_checked: health.get(name).is_none_or(looks_at_anything),
             is_given_secrets: behaviour.is_some_and(|one| !one.foreign_secrets.is_empty()),
         }
     });
@@ -498,6 +503,14 @@ fn roles(setting: &Setting, nodes: &[String], health: &BTreeMap<String, Health>)
         fuse(&mut roles);
     }
     roles
+}
+
+/// Says whether checks look at anything that the network could keep from them.
+fn looks_at_anything(health: &Health) -> bool {
+    health.ping
+        || !health.ports.is_empty()
+        || !health.urls.is_empty()
+        || !health.mysql_databases.is_empty()
 }
 
 /// Returns how many segments have to be done until an instance has all that its checks look at.

@@ -8,6 +8,7 @@ use crate::{Ask, Exhibit};
 pub(crate) fn engines() -> Vec<Exhibit> {
     let mut all = creations();
     all.extend(deletions());
+    all.extend(networks());
     all.extend(counts());
     all
 }
@@ -134,6 +135,35 @@ fn deletions() -> Vec<Exhibit> {
             Defect::NetworkGoesFirst,
             Breach::Order,
         ),
+    ]
+}
+
+/// What the network does, and engines that take it for something else.
+fn networks() -> Vec<Exhibit> {
+    let one = Exhibit::engine;
+    vec![
+        one(
+            "cut-off-is-broken",
+            "servers",
+            Defect::OneFailedCheckReplaces,
+            Breach::Absence,
+        )
+        .with(Fault::AgentDies)
+        .with(Fault::Partition),
+        one(
+            "unheard-is-given-up",
+            "tiers-once",
+            Defect::DeadSetupIsKept,
+            Breach::NotConverged,
+        )
+        .with(Fault::OneWayLoss),
+        one(
+            "late-name-is-final",
+            "tiers-once",
+            Defect::DeadSetupIsKept,
+            Breach::NotConverged,
+        )
+        .with(Fault::LateDns),
     ]
 }
 

@@ -3,6 +3,7 @@
 mod difference;
 mod faults;
 mod minimise;
+mod network;
 mod races;
 mod reduction;
 mod replay;
