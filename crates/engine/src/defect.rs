@@ -63,6 +63,8 @@ pub enum Defect {
     SameAgainForgetsScaling,
     /// What is gone too early to be believed is asked for again at once.
     DeletesWithoutPause,
+    /// A second machine of an instance is not minded.
+    TwinsAreKept,
 }
 
 impl Engine {

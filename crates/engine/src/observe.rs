@@ -294,6 +294,7 @@ impl Engine {
                 Some(_) | None if gone => {}
                 // Without our tag it is not ours to delete.
                 None if view.instance.as_str().is_empty() => {}
+                Some(_) if self.has_defect(Defect::TwinsAreKept) => {}
                 Some(_) => self.orphan_seen(provider, view),
                 None => {
                     let lately = self

@@ -254,6 +254,17 @@ impl UntimedCloud {
             let error = ProviderError::new(ErrorClass::Quota, "the limit of machines is reached");
             return (Err(error), None);
         }
+        let at = self.insert(creation, until);
+        (Ok(self.machines[at].view_now()), Some(at))
+    }
+
+    /// Creates a machine although the token may have made one: what a provider
+    /// does that does not look for tokens. Returns the place of the new one.
+    pub fn create_again(&mut self, creation: &Creation, until: Option<Timestamp>) -> usize {
+        self.insert(creation, until)
+    }
+
+    fn insert(&mut self, creation: &Creation, until: Option<Timestamp>) -> usize {
         self.networks.insert(creation.place);
         let of_instance = self.machines.iter();
         let of_instance = of_instance.filter(|machine| machine.instance == creation.instance);
@@ -275,10 +286,9 @@ impl UntimedCloud {
             }),
             is_harmed: false,
         };
-        let view = machine.view_now();
         let at = self.machines.partition_point(|other| *other < machine);
         self.machines.insert(at, machine);
-        (Ok(view), Some(at))
+        at
     }
 
     /// Lists the machines of a provider, or those of `scope`; a lagging list

@@ -43,6 +43,12 @@ pub enum Action {
         /// The abandoned call.
         call: u8,
     },
+    /// A creation that nobody waits for any more takes effect although the one
+    /// that repeated it has.
+    EffectAgain {
+        /// The abandoned call.
+        call: u8,
+    },
     /// A call that nobody waits for any more never takes effect.
     NoEffect {
         /// The abandoned call.
@@ -100,6 +106,7 @@ impl Action {
                 Change::Readdresses => Some(Fault::AddressChanges),
             },
             Self::AgentDies { .. } => Some(Fault::AgentDies),
+            Self::EffectAgain { .. } => Some(Fault::RepeatedCreation),
             Self::Link { link, .. } => link.fault(),
             Self::NameMissing { .. } => Some(Fault::LateDns),
             Self::Crash => Some(Fault::EngineCrash),

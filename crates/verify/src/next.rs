@@ -32,6 +32,7 @@ impl World {
                 self.effect(&mut next, facts, false);
                 self.tell(&mut next, Stimulus::Forget { call });
             }
+            Action::EffectAgain { call } => self.effect_again(&mut next, call),
             Action::NoEffect { call } => self.tell(&mut next, Stimulus::Forget { call }),
             Action::Machine { machine, change } => self.change(&mut next, machine, change),
             Action::Run { machine } => self.run(&mut next, usize::from(machine)),
@@ -148,6 +149,31 @@ impl World {
             _ => {}
         }
         step.answer
+    }
+
+    /// Says whether an instance has two machines, as only a fault can make it:
+    /// what they do to each other is nobody's mistake.
+    fn has_twins(&self, moment: &Moment) -> bool {
+        let machines = self.cloud(moment).machines();
+        let alive = machines.iter().filter(|machine| machine.is_alive());
+        let mut alive = alive.map(|machine| machine.instance);
+        let mut before = alive.next();
+        // Machines are in the order of their instances.
+        alive.any(|instance| before.replace(instance) == Some(instance))
+    }
+
+    /// Lets a creation make a machine besides the one that its token has made.
+    /// Nobody is blamed for that: what counts is what the engine does about it.
+    fn effect_again(&self, next: &mut Moment, call: u8) {
+        let facts = self.facts(next);
+        let (operation, now) = (facts.abandoned[usize::from(call)].operation, facts.now);
+        let input = CloudInput::CreateAgain { operation };
+        let step = self.parts.cloud_step(next.cloud, now, input);
+        next.cloud = step.next;
+        if let Some(machine) = step.machine {
+            next.agents.insert(usize::from(machine), Agent::default());
+        }
+        self.tell(next, Stimulus::Forget { call });
     }
 
     /// There is never more than one machine for an instance.
@@ -285,7 +311,7 @@ impl World {
                 return;
             }
         }
-        if next.agents[at].stale & segment.writes != 0 {
+        if next.agents[at].stale & segment.writes != 0 && !self.has_twins(next) {
             next.breach.get_or_insert(Breach::LostUpdate);
         }
         for (other, agent) in next.agents.iter_mut().enumerate() {

@@ -100,6 +100,10 @@ pub(crate) enum CloudInput {
         operation: u32,
         lags: bool,
     },
+    /// A creation takes effect, whether or not its token has made a machine.
+    CreateAgain {
+        operation: u32,
+    },
     Change {
         machine: u8,
         change: Change,
@@ -330,6 +334,10 @@ impl Parts {
                 let (answer, machine) = self.carry_out(&mut cloud, asked, until, lags);
                 (self.answers.intern(answer), machine)
             }
+            CloudInput::CreateAgain { operation } => {
+                let creation = creation_of(self.operations.get(operation));
+                (0, creation.map(|one| cloud.create_again(&one, until)))
+            }
             CloudInput::Change { machine, change } => {
                 cloud.change(usize::from(machine), change, until);
                 (0, Some(usize::from(machine)))
@@ -361,18 +369,9 @@ impl Parts {
     ) -> (Answer, Option<usize>) {
         let place = asked.place;
         match &asked.operation {
-            Operation::Create {
-                instance,
-                tag,
-                token,
-                ..
-            } => {
-                let creation = Creation {
-                    place,
-                    node: asked.node,
-                    instance: *instance,
-                    tag: tag.clone(),
-                    token: token.clone(),
+            Operation::Create { .. } => {
+                let Some(creation) = creation_of(asked) else {
+                    return (self.answers.get(self.fixed.server_error).clone(), None);
                 };
                 let (result, machine) = cloud.create(&creation, self.setting.quota, until);
                 (result.map(Response::Created), machine)
@@ -407,6 +406,26 @@ impl Parts {
             Operation::Release => (cloud.release(place).map(|()| Response::Released), None),
         }
     }
+}
+
+/// Returns what a creation asks a cloud for.
+fn creation_of(asked: &Asked) -> Option<Creation> {
+    let Operation::Create {
+        instance,
+        tag,
+        token,
+        ..
+    } = &asked.operation
+    else {
+        return None;
+    };
+    Some(Creation {
+        place: asked.place,
+        node: asked.node,
+        instance: *instance,
+        tag: tag.clone(),
+        token: token.clone(),
+    })
 }
 
 /// Says what an engine has done that it never may, as far as it alone tells.

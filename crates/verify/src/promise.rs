@@ -67,9 +67,9 @@ impl World {
             Action::Tick => 1,
             Action::Crash => 2,
             Action::Call { call, .. } | Action::Arrive { call } => CALLS + call as u32,
-            Action::LateEffect { call } | Action::NoEffect { call } => {
-                ABANDONED_CALLS + call as u32
-            }
+            Action::LateEffect { call }
+            | Action::EffectAgain { call }
+            | Action::NoEffect { call } => ABANDONED_CALLS + call as u32,
             Action::Machine { machine, .. }
             | Action::Run { machine }
             | Action::AgentDies { machine }

@@ -47,11 +47,13 @@ pub enum Fault {
     OneWayLoss,
     /// The name of an instance is not found once.
     LateDns,
+    /// A creation that was given up takes effect besides the one that repeated it.
+    RepeatedCreation,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Throttled,
         Self::ServerError,
         Self::Capacity,
@@ -68,6 +70,7 @@ impl Fault {
         Self::Partition,
         Self::OneWayLoss,
         Self::LateDns,
+        Self::RepeatedCreation,
     ];
 
     /// Returns the stable name for options and reports.
@@ -89,6 +92,7 @@ impl Fault {
             Self::Partition => "partition",
             Self::OneWayLoss => "one-way-loss",
             Self::LateDns => "late-dns",
+            Self::RepeatedCreation => "repeated-creation",
         }
     }
 
@@ -174,7 +178,11 @@ impl Personality {
         };
         match name {
             // Tokens are honoured; describe calls lag behind what was created.
-            "ec2" => Self { name: "ec2", ..any },
+            "ec2" => Self {
+                name: "ec2",
+                faults: without(&[Fault::RepeatedCreation]),
+                ..any
+            },
             // One database behind the interface: what was accepted is listed.
             "openstack" | "nova" => Self {
                 name: "openstack",
@@ -185,7 +193,7 @@ impl Personality {
             },
             "azure" => Self {
                 name: "azure",
-                faults: without(&[Fault::AddressChanges]),
+                faults: without(&[Fault::AddressChanges, Fault::RepeatedCreation]),
                 ..any
             },
             "cloudsigma" => Self {
@@ -205,6 +213,7 @@ impl Personality {
                     Fault::StaleList,
                     Fault::AddressChanges,
                     Fault::LateDns,
+                    Fault::RepeatedCreation,
                 ]),
                 list_lag_max: Millis::ZERO,
                 recontextualise: true,

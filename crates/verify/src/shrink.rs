@@ -241,9 +241,9 @@ impl World {
             Action::Call { call, .. } | Action::Arrive { call } => {
                 control.calls.get(usize::from(call))
             }
-            Action::LateEffect { call } | Action::NoEffect { call } => {
-                control.abandoned.get(usize::from(call))
-            }
+            Action::LateEffect { call }
+            | Action::EffectAgain { call }
+            | Action::NoEffect { call } => control.abandoned.get(usize::from(call)),
             Action::Crash | Action::Tick => None,
         };
         let state = control.state();

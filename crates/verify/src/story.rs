@@ -32,6 +32,11 @@ impl World {
                 let call = abandoned.get(usize::from(call));
                 format!("{} takes effect late", self.subject(moment, call))
             }
+            Action::EffectAgain { call } => {
+                let call = abandoned.get(usize::from(call));
+                let subject = self.subject(moment, call);
+                format!("{subject} takes effect late, and makes a second machine")
+            }
             Action::NoEffect { call } => {
                 let call = abandoned.get(usize::from(call));
                 format!("{} never takes effect", self.subject(moment, call))

@@ -312,6 +312,23 @@ impl World {
         self.network_actions(moment, at, actions);
     }
 
+    /// Says whether an abandoned creation can make a second machine: its token
+    /// has made one already, and the cloud may not look for it.
+    fn may_take_effect_again(&self, moment: &Moment, call: u8) -> bool {
+        let facts = self.facts(moment).abandoned[usize::from(call)];
+        if facts.kind != Kind::Create
+            || !self.may_fail(moment, facts.place, Fault::RepeatedCreation)
+        {
+            return false;
+        }
+        let call = &self.control(moment).abandoned[usize::from(call)];
+        let zenekar_engine::Operation::Create { token, .. } = &call.operation else {
+            return false;
+        };
+        let mut machines = self.cloud(moment).machines().iter();
+        machines.any(|machine| machine.place == facts.place && machine.token == *token)
+    }
+
     /// Says whether time may pass although things are on their way.
     fn may_tick(&self, moment: &Moment) -> bool {
         let facts = self.facts(moment);
@@ -406,6 +423,9 @@ impl Model for World {
         for call in (0..).take(facts.abandoned.len()) {
             actions.push(Action::LateEffect { call });
             actions.push(Action::NoEffect { call });
+            if self.may_take_effect_again(moment, call) {
+                actions.push(Action::EffectAgain { call });
+            }
         }
         for at in 0..self.cloud(moment).machines().len() {
             self.machine_actions(moment, at, actions);

@@ -45,6 +45,15 @@ fn creations() -> Vec<Exhibit> {
         )
         .with(Fault::EngineCrash),
         one(
+            "twins-are-kept",
+            "server",
+            Defect::TwinsAreKept,
+            Breach::NotConverged,
+        )
+        .with(Fault::TimeoutLateEffect)
+        .with(Fault::RepeatedCreation)
+        .delayed(1),
+        one(
             "parallel-rollback",
             "servers",
             Defect::ParallelRollback,
