@@ -281,6 +281,7 @@ impl Assembly<'_, '_> {
                         segment.needs.push(need.clone());
                     }
                 }
+                segment.commands = self.commands(at);
                 continue;
             }
             was_quiet = is_quiet;
@@ -325,8 +326,18 @@ impl Assembly<'_, '_> {
             writes: event.writes.clone(),
             holds: event.holds.clone(),
             retries: event.retries,
+            commands: self.commands(at),
             place: act.and_then(|act| self.lines.find(act.line)),
         }
+    }
+
+    /// Returns how many items of `runcmd` have run at a position, if that is known.
+    fn commands(&self, at: Position) -> Option<u32> {
+        let Some(act) = at.checked_sub(1) else {
+            return Some(0);
+        };
+        let item = self.plot.acts.get(act)?.item?;
+        u32::try_from(item + 1).ok()
     }
 
     /// Adds the addresses that only files have to the first segment.

@@ -35,7 +35,7 @@ use std::cell::RefCell;
 
 use zenekar_diagnostics::SourceMap;
 use zenekar_lint::machine::Machine;
-use zenekar_model::{Behaviours, NodeIndex, Topology};
+use zenekar_model::{Behaviour, Behaviours, NodeIndex, Origin, Topology};
 use zenekar_occopus::Annotations;
 
 use place::Lines;
@@ -96,5 +96,24 @@ pub fn derive(topology: &Topology, annotations: &Annotations, sources: &SourceMa
             behaviour.foreign_secrets = foreign;
         }
     }
+    for (index, machine) in topology.indices().zip(&machines) {
+        let behaviour = behaviours.nodes.get_mut(&topology.node(index).name);
+        if let (Some(behaviour), Some(machine)) = (behaviour, machine) {
+            place_stated(behaviour, machine);
+        }
+    }
     behaviours
+}
+
+/// Where as many segments are stated as there are commands, each is one.
+fn place_stated(behaviour: &mut Behaviour, machine: &Machine<'_>) {
+    let commands = machine
+        .config
+        .and_then(|(config, _)| config.get("runcmd"))
+        .map_or(0, |commands| commands.items().count());
+    if behaviour.origin == Origin::Stated && behaviour.segments.len() == commands {
+        for (segment, number) in behaviour.segments.iter_mut().zip(1..) {
+            segment.commands = Some(number);
+        }
+    }
 }

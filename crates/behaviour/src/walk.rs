@@ -66,6 +66,8 @@ pub(crate) struct Act<'m> {
     pub(crate) writes: Vec<String>,
     /// Those that are locked meanwhile.
     pub(crate) holds: Vec<String>,
+    /// The item of `runcmd` that it is part of.
+    pub(crate) item: Option<usize>,
 }
 
 /// Goes through a machine of the node at position `own`. `name_of` gives the
@@ -93,10 +95,12 @@ pub(crate) fn walk<'m>(
         judged: 0,
         demands: 0,
         acts: Vec::new(),
+        item: None,
     };
     walker.note_telling_files();
     for (position, script) in machine.scripts.iter().enumerate() {
         if matches!(script.origin, Origin::Boot | Origin::Container) {
+            walker.item = script.item;
             walker.follow(position, 0, Manner::Once);
         }
     }
@@ -123,6 +127,8 @@ struct Walker<'m, 'd, 'n> {
     judged: usize,
     demands: usize,
     acts: Vec<Act<'m>>,
+    /// The item of `runcmd` that is gone through.
+    item: Option<usize>,
 }
 
 impl Walker<'_, '_, '_> {
@@ -184,6 +190,7 @@ impl Walker<'_, '_, '_> {
             reads: Vec::new(),
             writes: Vec::new(),
             holds: Vec::new(),
+            item: self.item,
         };
         self.share(script, position, &mut act);
         if command.place != Where::Remote {

@@ -43,6 +43,8 @@ pub struct Script<'d> {
     pub origin: Origin,
     /// What was read in it.
     pub parsed: shell::Script,
+    /// Its place among the items of `runcmd`, if it is one.
+    pub item: Option<usize>,
 }
 
 impl Script<'_> {
@@ -225,8 +227,13 @@ impl<'d> Machine<'d> {
             }
         }
         for key in ["bootcmd", "runcmd"] {
-            for item in config.get(key).into_iter().flat_map(View::items) {
+            let items = config.get(key).into_iter().flat_map(View::items);
+            for (place, item) in items.enumerate() {
+                let before = self.scripts.len();
                 self.read_command(item, outer, Origin::Boot);
+                for script in &mut self.scripts[before..] {
+                    script.item = (key == "runcmd").then_some(place);
+                }
             }
         }
         self.read_files();
@@ -269,6 +276,7 @@ impl<'d> Machine<'d> {
             text: *first,
             origin,
             parsed,
+            item: None,
         });
     }
 
@@ -278,6 +286,7 @@ impl<'d> Machine<'d> {
             text,
             origin,
             parsed,
+            item: None,
         });
     }
 
@@ -341,6 +350,7 @@ impl<'d> Machine<'d> {
             text: file.content,
             origin: Origin::Service(position),
             parsed,
+            item: None,
         });
     }
 

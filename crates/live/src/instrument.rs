@@ -16,7 +16,7 @@ mod refers;
 mod text;
 
 pub use refers::{commands_with_references, commands_with_words};
-pub use text::{equip_user_data, instrument_user_data};
+pub use text::{commands_at_points, equip_user_data, instrument_user_data};
 
 /// Where the helper script is on an instance. Users call it by this name too.
 pub const HELPER_PATH: &str = "/opt/zenekar/breakpoint";

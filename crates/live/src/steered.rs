@@ -1,6 +1,6 @@
 //! Contextualisations with breakpoints, wherever they are rendered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use zenekar_base::{Addresses, GivenNode, ProbeSpec};
@@ -32,6 +32,8 @@ pub struct SteeredRenderer {
     server: String,
     token: Option<String>,
     is_automatic: bool,
+    /// Commands of nodes that get a breakpoint though they refer to nobody.
+    more: BTreeMap<String, BTreeSet<usize>>,
     steering: Mutex<BTreeMap<String, Steering>>,
 }
 
@@ -53,6 +55,7 @@ impl SteeredRenderer {
             server: server.to_owned(),
             token: token.map(str::to_owned),
             is_automatic: true,
+            more: BTreeMap::new(),
             steering: Mutex::default(),
         }
     }
@@ -61,6 +64,13 @@ impl SteeredRenderer {
     #[must_use]
     pub fn by_hand(mut self) -> Self {
         self.is_automatic = false;
+        self
+    }
+
+    /// Puts breakpoints in behind more commands of nodes, by their places in `runcmd`.
+    #[must_use]
+    pub fn with_more(mut self, more: BTreeMap<String, BTreeSet<usize>>) -> Self {
+        self.more = more;
         self
     }
 
@@ -100,7 +110,12 @@ impl SteeredRenderer {
             return by_hand(text, &access);
         }
         let words = words_of(input.given);
-        match instrument_user_data(text, &access, &|config| commands_with_words(config, &words)) {
+        let refers = |config: &_| {
+            let mut commands = commands_with_words(config, &words);
+            commands.extend(self.more.get(node).into_iter().flatten());
+            commands
+        };
+        match instrument_user_data(text, &access, &refers) {
             Ok((instrumented, points)) => {
                 *text = instrumented;
                 Steering::Points(points)

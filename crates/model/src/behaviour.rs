@@ -112,6 +112,9 @@ pub struct Segment {
     /// Whether it tries again until its needs are fulfilled.
     #[serde(default)]
     pub retries: bool,
+    /// How many items of `runcmd` have run when it ends, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<u32>,
     /// Where it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,

@@ -32,7 +32,8 @@ pub(crate) struct LiveArguments {
         value_delimiter = ','
     )]
     pub(crate) schedule: Vec<ProcessName>,
-    /// Let processes go in the order of a run that was explored, from its replay file
+    /// Let processes go in the order of a run that was explored, from its replay file, and tell
+    /// whether the same goes wrong
     #[arg(long, requires = "live", value_name = "FILE", conflicts_with_all = ["schedule", "traverse"])]
     pub(crate) from_report: Option<PathBuf>,
     /// Ask at each global state which process goes next
@@ -51,6 +52,10 @@ pub(crate) struct LiveArguments {
     /// Stop only at this breakpoint, by its tag (`srv:bp_1`); can be given several times
     #[arg(long, requires = "live", value_name = "NODE:TAG", value_parser = parse_breakpoint)]
     pub(crate) breakpoint: Vec<(String, String)>,
+    /// Put breakpoints also in behind commands that refer to nobody and on which others depend, as
+    /// far as the descriptor shows it; always with `--from-report`
+    #[arg(long, requires = "live", conflicts_with = "no_automatic")]
+    pub(crate) at_segments: bool,
     /// Put no breakpoints in: only those that scripts have by themselves
     #[arg(long, requires = "live")]
     pub(crate) no_automatic: bool,

@@ -8,27 +8,45 @@ use zenekar_model::behaviour::{Behaviours, Contact, Need, Quantifier, Segment};
 /// The model of the nodes, next to what they do.
 pub(crate) struct Model {
     behaviours: Behaviours,
-    /// How many breakpoints each steered node has.
-    points: BTreeMap<String, usize>,
+    /// How many commands of each steered node have run at each of its breakpoints.
+    points: BTreeMap<String, Vec<usize>>,
 }
 
 impl Model {
-    pub(crate) fn new(behaviours: Behaviours, points: BTreeMap<String, usize>) -> Self {
+    pub(crate) fn new(behaviours: Behaviours, points: BTreeMap<String, Vec<usize>>) -> Self {
         Self { behaviours, points }
     }
 
-    /// Returns the segments of a node, if each lies between two breakpoints: only
-    /// then is known which of them a step was.
-    fn segments(&self, node: &str) -> Option<&[Segment]> {
-        let segments = self.behaviours.segments_of(node);
-        let is_same = self.points.get(node) == Some(&(segments.len() + 1));
-        is_same.then_some(segments)
+    /// Returns how many segments an instance has done at a breakpoint, by its
+    /// number from 1; none if that is not known.
+    pub(crate) fn done_at(&self, node: &str, number: u32) -> Option<usize> {
+        let (segments, points) = (self.behaviours.segments_of(node), self.points.get(node)?);
+        let at = usize::try_from(number).ok()?.checked_sub(1)?;
+        let commands = *points.get(at)?;
+        if at + 1 == points.len() {
+            return Some(segments.len());
+        }
+        let (last, others) = segments.split_last()?;
+        if others.iter().all(|segment| segment.commands.is_some()) {
+            let is_done = |segment: &&Segment| {
+                let needed = segment.commands.and_then(|done| usize::try_from(done).ok());
+                needed.is_some_and(|needed| needed <= commands)
+            };
+            let done = others.iter().chain([last]).take_while(is_done).count();
+            return Some(done);
+        }
+        // Each lies between two breakpoints.
+        (points.len() == segments.len() + 1).then_some(at)
     }
 
-    /// Returns the segment that a process runs from where it is in a state.
+    /// Returns the segment that a process runs from where it is in a state, if it
+    /// is one.
     fn next(&self, before: &GlobalState, process: &ProcessName) -> Option<&Segment> {
-        let passed = number_of(before, process)?.checked_sub(1)?;
-        self.segments(&process.node)?.get(passed as usize)
+        let number = number_of(before, process)?;
+        let done = self.done_at(&process.node, number)?;
+        let then = self.done_at(&process.node, number + 1)?;
+        let segment = self.behaviours.segments_of(&process.node).get(done)?;
+        (then == done + 1).then_some(segment)
     }
 
     /// Returns a need that a segment has and that nobody gives in a state; none
@@ -50,20 +68,26 @@ impl Model {
         if need.what == Contact::Address {
             return Some(true);
         }
-        let segments = self.segments(&need.node)?;
+        let segments = self.behaviours.segments_of(&need.node);
         let numbers = state.breakpoints.0.get(&need.node)?;
-        let mut others = numbers
+        let others = numbers
             .iter()
             .zip(1..)
             .filter(|(_, number)| need.node != process.node || *number != process.number);
         let needed = done_for(segments, &need.what);
-        let gives = |passed: u32| {
-            let done = passed.saturating_sub(1) as usize;
-            needed.is_some_and(|needed| passed > 0 && done >= needed)
+        // One that is not there yet has nothing.
+        let gives = |number: u32| match number {
+            0 => Some(false),
+            number => {
+                let done = self.done_at(&need.node, number)?;
+                Some(needed.is_some_and(|needed| done >= needed))
+            }
         };
+        let has: Option<Vec<bool>> = others.map(|(number, _)| gives(*number)).collect();
+        let mut has = has?.into_iter();
         Some(match need.quantifier {
-            Quantifier::One => others.any(|(passed, _)| gives(*passed)),
-            Quantifier::All => others.all(|(passed, _)| gives(*passed)),
+            Quantifier::One => has.any(|has| has),
+            Quantifier::All => has.all(|has| has),
         })
     }
 
@@ -155,7 +179,10 @@ mod tests {
             ("srv".to_owned(), behaviour(vec![serve])),
             ("cl".to_owned(), behaviour(vec![ask, Segment::default()])),
         ];
-        let points = [("srv".to_owned(), 2), ("cl".to_owned(), 3)];
+        let points = [
+            ("srv".to_owned(), vec![0, 1]),
+            ("cl".to_owned(), vec![0, 1, 2]),
+        ];
         let nodes = nodes.into_iter().collect();
         Model::new(Behaviours { nodes }, points.into_iter().collect())
     }
@@ -198,7 +225,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_no_gap() {
         let mut model = model();
-        model.points.insert("srv".to_owned(), 5);
+        let more = vec![0, 1, 2, 3, 4];
+        model.points.insert("srv".to_owned(), more);
         assert_eq!(
             model.of_step(&at(1, 1), &ProcessName::new("cl", 1), None),
             None

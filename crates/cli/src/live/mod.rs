@@ -10,10 +10,12 @@ mod nodes;
 mod orchestra;
 mod pictures;
 mod recorded;
+mod reproduction;
 mod single;
 mod steered;
 mod summary;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,8 +23,8 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{oneshot, watch};
 use zenekar_live::{
-    Controller, Deployment, Ending, Mode, Plan, ProcessName, Server, Settings, SteeredRenderer,
-    Traversal, TraverseError, traverse,
+    Controller, Deployment, Ending, Mode, Plan, Server, Settings, SteeredRenderer, Traversal,
+    TraverseError, traverse,
 };
 use zenekar_model::Topology;
 use zenekar_model::behaviour::Behaviours;
@@ -41,8 +43,10 @@ use crate::world::{self, World};
 use account::Account;
 pub(crate) use arguments::LiveArguments;
 use deployment::Production;
-use nodes::Nodes;
+use nodes::{Nodes, Wanted};
 use orchestra::Orchestra;
+pub(crate) use recorded::Recorded;
+use reproduction::Reproduction;
 use single::{Course, Single};
 use summary::Summary;
 
@@ -60,6 +64,8 @@ pub(crate) struct Task<'a> {
     pub(crate) topology: &'a Topology,
     /// What its nodes do, as far as the descriptor shows it.
     pub(crate) behaviours: Behaviours,
+    /// The run that is tried, if it was explored before.
+    pub(crate) recorded: Option<&'a Recorded>,
     /// Where the execution graph is written.
     pub(crate) graph: Option<&'a Path>,
     /// Where the space-time diagram of a run is written.
@@ -82,12 +88,25 @@ pub(crate) fn run(task: Task<'_>, global: &Global, output: Output) -> Result<Exi
     let arguments = task.arguments;
     let is_automatic = !arguments.no_automatic;
     let may_run = task.descriptor.allow_host_commands;
-    let nodes = nodes::find(&topology, may_run, is_automatic, output)?;
-    check_names(arguments, &nodes)?;
-    let schedule = match &arguments.from_report {
-        Some(file) => recorded::schedule(file, &nodes.processes, output)?,
-        None => arguments.schedule.clone(),
+    let mut wanted = Wanted {
+        is_automatic,
+        ..Wanted::default()
     };
+    if arguments.at_segments || task.recorded.is_some() {
+        wanted.more = recorded::ends_of_segments(&task.behaviours);
+    }
+    let nodes = nodes::find(&topology, may_run, &wanted, output)?;
+    check_names(arguments, &nodes)?;
+    let course = match task.recorded {
+        Some(recorded) => recorded.course(&task.behaviours, &nodes.points, &nodes.processes),
+        None => recorded::Course {
+            schedule: arguments.schedule.clone(),
+            ..recorded::Course::default()
+        },
+    };
+    for obstacle in &course.obstacles {
+        output.warn(&format!("real nodes cannot be made to do this: {obstacle}"));
+    }
     let properties = properties::read(task.properties, &topology, output)?;
     let listen = match arguments.listen {
         Some(listen) => listen,
@@ -102,8 +121,9 @@ pub(crate) fn run(task: Task<'_>, global: &Global, output: Output) -> Result<Exi
             task,
             topology,
             nodes,
+            more: wanted.more,
             properties,
-            schedule,
+            course,
             listen,
             output,
         };
@@ -158,9 +178,11 @@ struct Setup<'a> {
     task: Task<'a>,
     topology: Arc<Topology>,
     nodes: Nodes,
+    /// The commands that get breakpoints though they refer to nobody.
+    more: BTreeMap<String, BTreeSet<usize>>,
     properties: PropertySet,
-    /// Who goes in which order, in a single run.
-    schedule: Vec<ProcessName>,
+    /// Who goes in which order, in a single run, and what is to be seen.
+    course: recorded::Course,
     listen: SocketAddr,
     output: Output,
 }
@@ -177,7 +199,8 @@ impl Setup<'_> {
         let patience = std::time::Duration::from_millis(settings.arrival_ms);
         let orchestra = Orchestra::new(controller.clone(), &self.nodes.processes, patience);
         let renderer = Arc::clone(&host.renderer);
-        let mut renderer = SteeredRenderer::new(renderer, &address, token.as_deref());
+        let mut renderer =
+            SteeredRenderer::new(renderer, &address, token.as_deref()).with_more(self.more.clone());
         if arguments.no_automatic {
             renderer = renderer.by_hand();
         }
@@ -219,7 +242,7 @@ impl Setup<'_> {
                 deployment,
                 plan: &plan,
                 course: Course {
-                    schedule: self.schedule.clone(),
+                    schedule: self.course.schedule.clone(),
                     is_manual: arguments.manual,
                 },
                 output,
@@ -316,6 +339,7 @@ impl Setup<'_> {
             file: &self.task.descriptor.file,
             is_traversal: self.task.arguments.traverse,
             traversal,
+            reproduction: self.reproduction(account),
             unsteered: &self.nodes.unsteered,
             account,
             postponed: orchestra.postponed(),
@@ -327,6 +351,20 @@ impl Setup<'_> {
             Err(error) => Err(Failure::new(Exit::Provider, error.to_string())),
             Ok(_) => Ok(summary.exit()),
         }
+    }
+}
+
+impl Setup<'_> {
+    /// Compares what happened with what was explored, if that was the task.
+    fn reproduction(&self, account: &Account) -> Option<Reproduction> {
+        let recorded = self.task.recorded?;
+        let is_stated = !self.properties.properties.is_empty();
+        Some(Reproduction::of(
+            recorded.property.as_deref(),
+            &self.course,
+            account.shown.as_ref(),
+            is_stated,
+        ))
     }
 }
 

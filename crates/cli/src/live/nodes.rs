@@ -1,6 +1,6 @@
 //! Which nodes are steered: those whose contextualisation has breakpoints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use zenekar_base::InfrastructureId;
@@ -19,19 +19,29 @@ const HEALTH_PATIENCE: zenekar_base::Millis = zenekar_base::Millis::from_secs(7 
 /// The nodes that are steered.
 pub(crate) struct Nodes {
     pub(crate) processes: Vec<ProcessName>,
-    /// How many breakpoints each of them has, where that is known.
-    pub(crate) points: BTreeMap<String, usize>,
+    /// How many commands of each have run at each of its breakpoints, where that is known.
+    pub(crate) points: BTreeMap<String, Vec<usize>>,
     /// Those that are not steered, and why.
     pub(crate) unsteered: BTreeMap<String, String>,
+}
+
+/// The breakpoints that are put in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// Whether any are.
+    pub(crate) is_automatic: bool,
+    /// The commands that get one though they refer to nobody, by node and place.
+    pub(crate) more: BTreeMap<String, BTreeSet<usize>>,
 }
 
 /// Finds the nodes that are steered, and warns of the others.
 pub(crate) fn find(
     topology: &Topology,
     allow_host_commands: bool,
-    is_automatic: bool,
+    wanted: &Wanted,
     output: Output,
 ) -> Result<Nodes, Failure> {
+    let is_automatic = wanted.is_automatic;
     let id = InfrastructureId::new("rehearsal");
     let mut rehearsal = Rehearsal::new(topology, id, allow_host_commands);
     let mut found = Nodes {
@@ -44,7 +54,7 @@ pub(crate) fn find(
         let user_data = shown.rendered.user_data.as_deref();
         let steered = match user_data {
             None => Err("it gets no user-data".to_owned()),
-            Some(text) if is_automatic => points_of(text, &rehearsal),
+            Some(text) if is_automatic => points_of(text, &rehearsal, wanted.more.get(node)),
             Some(text) if SteeredRenderer::has_own_breakpoints(text) => Ok(None),
             Some(_) => Err("its contextualisation has no breakpoints".to_owned()),
         };
@@ -75,8 +85,12 @@ pub(crate) fn find(
     Ok(found)
 }
 
-/// Returns how many breakpoints a contextualisation gets.
-fn points_of(user_data: &str, rehearsal: &Rehearsal) -> Result<Option<usize>, String> {
+/// Returns how many commands of a contextualisation have run at each of its breakpoints.
+fn points_of(
+    user_data: &str,
+    rehearsal: &Rehearsal,
+    more: Option<&BTreeSet<usize>>,
+) -> Result<Option<Vec<usize>>, String> {
     let access = Access {
         server: "http://192.0.2.1:1".to_owned(),
         infrastructure: "rehearsal".to_owned(),
@@ -87,10 +101,13 @@ fn points_of(user_data: &str, rehearsal: &Rehearsal) -> Result<Option<usize>, St
     };
     let given = rehearsal.addresses();
     let words: Vec<&str> = given.iter().map(String::as_str).collect();
-    let refers = |config: &zenekar_base::Map| commands_with_words(config, &words);
-    let own = user_data.matches(instrument::HELPER_PATH).count();
+    let refers = |config: &zenekar_base::Map| {
+        let mut commands = commands_with_words(config, &words);
+        commands.extend(more.into_iter().flatten());
+        commands
+    };
     instrument::instrument_user_data(user_data, &access, &refers)
-        .map(|(_, points)| (own == 0).then_some(points.len()))
+        .map(|(_, points)| instrument::commands_at_points(user_data, &points))
         .map_err(|error| error.to_string())
 }
 

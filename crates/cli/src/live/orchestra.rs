@@ -23,6 +23,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// pass: what follows the breakpoint is the end of its contextualisation.
 const FINISH_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the orchestrator is asked again for a process that is to be let go
+/// next and was not made yet: a service that was begun in the background may
+/// take a while until it listens.
+const AWAITED_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How many beats lie between two looks whether the orchestrator is blocked.
 const BEATS_PER_VERDICT: u32 = 10;
 
@@ -259,9 +264,10 @@ impl Orchestra {
                     finished.push(name.clone());
                 }
             }
-            (finished, is_planned, session.has_unfinished())
+            let is_awaited = session.awaits_next();
+            (finished, is_planned, session.has_unfinished(), is_awaited)
         });
-        let Some((finished, is_planned, has_unfinished)) = looked else {
+        let Some((finished, is_planned, has_unfinished, is_awaited)) = looked else {
             return false;
         };
         let mut runs = self.runs();
@@ -278,6 +284,9 @@ impl Orchestra {
         } else {
             PATIENCE
         };
+        if is_awaited && since.elapsed() < AWAITED_PATIENCE {
+            return false;
+        }
         let mut seen = run.seen.iter();
         if !run.seen.is_empty() && seen.all(|one| run.is_quiet(one, round, is_last_hope)) {
             return true;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use zenekar_live::{Ending, ProcessName, Traversal};
 
 use super::account::{Account, schedule_text};
+use super::reproduction::Reproduction;
 use crate::errors::Failure;
 use crate::exit::Exit;
 use crate::output::{Output, SCHEMA_VERSION, counted};
@@ -21,6 +22,8 @@ pub(crate) struct Summary<'a> {
     pub(crate) file: &'a Path,
     pub(crate) is_traversal: bool,
     pub(crate) traversal: &'a Traversal,
+    /// How it compares with the run that was explored, if there was one.
+    pub(crate) reproduction: Option<Reproduction>,
     /// The nodes that are not steered, and why.
     pub(crate) unsteered: &'a BTreeMap<String, String>,
     pub(crate) account: &'a Account,
@@ -36,7 +39,11 @@ impl Summary<'_> {
     pub(crate) fn exit(&self) -> Exit {
         let account = self.account;
         let is_wrong = !account.violations.is_empty() || !account.stuck.is_empty();
-        if is_wrong || account.races().next().is_some() {
+        let is_reproduced = self
+            .reproduction
+            .as_ref()
+            .is_some_and(Reproduction::is_shown);
+        if is_wrong || is_reproduced || account.races().next().is_some() {
             return Exit::Violated;
         }
         if self.ending == Some(Ending::Stopped) {
@@ -90,6 +97,9 @@ impl Summary<'_> {
         };
         text.push_str(words);
         text.push('\n');
+        if let Some(reproduction) = &self.reproduction {
+            let _ = writeln!(text, "{reproduction}");
+        }
         for (name, steps) in &self.account.violations {
             self.found(&mut text, &paint.bad("violated:"), name, steps);
         }
@@ -179,6 +189,14 @@ impl Summary<'_> {
                 json!({ "process": race.process, "tag": race.tag, "statuses": race.endings })
             })
             .collect();
+        let endings: Vec<Value> = account
+            .endings
+            .iter()
+            .map(|((process, tag), endings)| {
+                let statuses: Vec<&String> = endings.keys().collect();
+                json!({ "process": process, "tag": tag, "statuses": statuses })
+            })
+            .collect();
         json!({
             "schema_version": SCHEMA_VERSION,
             "kind": "live",
@@ -194,7 +212,9 @@ impl Summary<'_> {
             "unsettled": self.unsettled,
             "violated": violated,
             "stuck": stuck,
+            "report": self.reproduction.as_ref().map(Reproduction::to_json),
             "order_matters": races,
+            "endings": endings,
             "ran_ahead": account.ran_ahead,
             "not_followed": account.diverged,
             "given_up": self.traversal.given_up(),

@@ -4,6 +4,7 @@ mod behaviours;
 mod explore;
 mod findings;
 mod ladder;
+mod live;
 mod pictures;
 mod replay;
 mod report;
@@ -17,10 +18,8 @@ use std::sync::Arc;
 use zenekar_verify::{Allowance, Described, Detail, Faults, Personality, Setting};
 
 use crate::arguments::{Global, VerifyArguments};
-use crate::descriptor;
 use crate::errors::Failure;
 use crate::exit::Exit;
-use crate::live;
 use crate::output::{Output, counted};
 use crate::place::Place;
 use findings::Finding;
@@ -33,7 +32,7 @@ pub(crate) fn run(
 ) -> Result<Exit, Failure> {
     let place = Place::find(global)?;
     if arguments.live.live {
-        return live(arguments, &place, global, output);
+        return live::run(arguments, &place, global, output);
     }
     let (setting, descriptors) = setting(arguments, &place, output)?;
     if output.verbosity > 0 && !output.is_json() {
@@ -90,27 +89,6 @@ pub(crate) fn run(
 struct Descriptors {
     descriptor: Described,
     updates: Vec<Described>,
-}
-
-/// Runs it for real instead.
-fn live(
-    arguments: &VerifyArguments,
-    place: &Place,
-    global: &Global,
-    output: Output,
-) -> Result<Exit, Failure> {
-    let known = behaviours::read(&arguments.descriptor, place, output)?;
-    let topology = descriptor::settle(&known.topology, None, place, output)?;
-    let task = live::Task {
-        arguments: &arguments.live,
-        descriptor: &arguments.descriptor,
-        properties: &arguments.property,
-        topology: &topology,
-        behaviours: known.behaviours,
-        graph: arguments.graph.as_deref(),
-        diagram: arguments.diagram.as_deref(),
-    };
-    live::run(task, global, output)
 }
 
 /// Makes what is explored from the command line.

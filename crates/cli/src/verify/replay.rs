@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 use zenekar_diagnostics::codes::replay::OTHER_DESCRIPTOR;
-use zenekar_diagnostics::{Diagnostic, SourceMap, Span};
-use zenekar_verify::{Comparison, Described, Detail, ReplayFile, Setting, World, replay, tell};
+use zenekar_diagnostics::{Diagnostic, FileId, SourceMap, Span};
+use zenekar_verify::{
+    Comparison, Described, Detail, ReplayFile, Replayed, Setting, World, replay, tell,
+};
 
 use super::behaviours::{self, Known};
 use super::stated;
@@ -23,17 +25,15 @@ pub(crate) fn run(
     global: &Global,
     output: Output,
 ) -> Result<Exit, Failure> {
-    let opened = replay_file::open(&arguments.file, output)?;
-    let (recorded, text, id) = (opened.recorded, opened.text, opened.id);
-    let teller = Teller {
-        sources: opened.sources,
-        output,
-    };
     let place = Place::find(global)?;
-    let span = ReplayFile::span_of(&text, id, 0).unwrap_or_else(|| Span::new(id, 0, 0));
-    let setting = setting(arguments, &recorded, span, &place, &teller)?;
-    let world = World::new(setting);
-    let replayed = replay(&world, &recorded);
+    let Again {
+        recorded,
+        text,
+        id,
+        teller,
+        world,
+        replayed,
+    } = again(arguments, &place, output)?;
     let diagnostic = replayed.diagnostic(&recorded.verdict, &text, id);
     let is_same = replayed.comparison == Comparison::Same;
     let story = tell(&world, &replayed.run, detail(arguments));
@@ -73,6 +73,42 @@ pub(crate) fn run(
         Exit::Success
     } else {
         Exit::Diverged
+    })
+}
+
+/// A recorded run that happened again.
+pub(super) struct Again {
+    pub(super) recorded: ReplayFile,
+    text: String,
+    id: FileId,
+    teller: Teller,
+    pub(super) world: World,
+    pub(super) replayed: Replayed,
+}
+
+/// Reads a replay file, and lets its run happen again.
+pub(super) fn again(
+    arguments: &ReplayArguments,
+    place: &Place,
+    output: Output,
+) -> Result<Again, Failure> {
+    let opened = replay_file::open(&arguments.file, output)?;
+    let (recorded, text, id) = (opened.recorded, opened.text, opened.id);
+    let teller = Teller {
+        sources: opened.sources,
+        output,
+    };
+    let span = ReplayFile::span_of(&text, id, 0).unwrap_or_else(|| Span::new(id, 0, 0));
+    let setting = setting(arguments, &recorded, span, place, &teller)?;
+    let world = World::new(setting);
+    let replayed = replay(&world, &recorded);
+    Ok(Again {
+        recorded,
+        text,
+        id,
+        teller,
+        world,
+        replayed,
     })
 }
 
@@ -155,7 +191,7 @@ fn setting(
 }
 
 /// Returns where a descriptor is: as it was named, or beside the replay file.
-fn find(path: &str, replay_file: &Path) -> PathBuf {
+pub(super) fn find(path: &str, replay_file: &Path) -> PathBuf {
     let path = Path::new(path);
     let beside = replay_file.parent().map(|folder| folder.join(path));
     match beside {

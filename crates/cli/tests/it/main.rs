@@ -11,6 +11,7 @@ mod json;
 mod kill_sweep;
 mod lint;
 mod live;
+mod live_share;
 mod local;
 mod local_heal;
 mod local_kills;

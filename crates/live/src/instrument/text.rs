@@ -40,13 +40,10 @@ pub fn instrument_user_data(
     if user_data.lines().next().map(str::trim_end) != Some(HEADER) {
         return Err(InstrumentError::NotCloudConfig);
     }
-    let config = values(user_data)?;
+    let mut text = with_end(user_data);
+    let config = values(&text)?;
     let (expected, points) = super::instrument(&config, &refers(&config))?;
     let expected = super::configure(&expected, access)?;
-    let mut text = user_data.to_owned();
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
     if !points.is_empty() {
         text = with_commands(&text, &points)?;
         text = with_file(&text, HELPER_PATH, HELPER, "0755")?;
@@ -58,25 +55,58 @@ pub fn instrument_user_data(
     Ok((text, points))
 }
 
+/// Returns how many commands of a user-data have run at each of its breakpoints,
+/// those that it has by itself included; none if that cannot be seen, because it
+/// calls the helper script from elsewhere than items of `runcmd`.
+pub fn commands_at_points(user_data: &str, points: &[Point]) -> Option<Vec<usize>> {
+    let called = user_data.matches(HELPER_PATH).count();
+    let mut done: Vec<usize> = points
+        .iter()
+        .map(|point| point.after.map_or(0, |after| after + 1))
+        .collect();
+    if called == 0 {
+        return Some(done);
+    }
+    let config = values(user_data).ok()?;
+    let commands = super::list_of(&config, "runcmd").ok()?;
+    let is_call = |command: &Value| {
+        let text = command.as_str().unwrap_or_default();
+        text.starts_with(HELPER_PATH) && text.matches(HELPER_PATH).count() == 1
+    };
+    let calls = (1..).zip(commands).filter(|(_, command)| is_call(command));
+    let own: Vec<usize> = calls.map(|(number, _)| number).collect();
+    let is_all = own.len() == called;
+    done.extend(own);
+    // A breakpoint of its own comes before the one that is put in behind it.
+    done.sort_unstable();
+    is_all.then_some(done)
+}
+
 /// Gives a cloud-config the helper script, and tells it where its debugger is;
 /// the commands stay as they are.
 pub fn equip_user_data(user_data: &str, access: &Access) -> Result<String, InstrumentError> {
     if user_data.lines().next().map(str::trim_end) != Some(HEADER) {
         return Err(InstrumentError::NotCloudConfig);
     }
-    let mut text = user_data.to_owned();
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
-    text = with_file(&text, HELPER_PATH, HELPER, "0755")?;
+    let whole = with_end(user_data);
+    let mut text = with_file(&whole, HELPER_PATH, HELPER, "0755")?;
     text = with_file(&text, CONFIGURATION_PATH, &access.configuration(), "0600")?;
-    let mut expected = values(user_data)?;
+    let mut expected = values(&whole)?;
     super::add_file(&mut expected, HELPER_PATH, HELPER, "0755")?;
     let expected = super::configure(&expected, access)?;
     if sorted(values(&text)?) != sorted(expected) {
         return Err(InstrumentError::Unusual);
     }
     Ok(text)
+}
+
+/// Ends the last line, so that a text block there is the same with lines behind it.
+fn with_end(user_data: &str) -> String {
+    let mut text = user_data.to_owned();
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
 }
 
 /// Makes a cloud-config of a script.

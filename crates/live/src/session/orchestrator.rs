@@ -57,6 +57,14 @@ impl Session {
             .any(|process| process.stage == Stage::Held)
     }
 
+    /// Says whether the schedule lets somebody go next whom the orchestrator has
+    /// not made yet.
+    pub fn awaits_next(&self) -> bool {
+        let next = self.schedule.front();
+        next.and_then(|next| self.processes.get(next))
+            .is_some_and(|process| process.stage == Stage::Planned)
+    }
+
     /// Gives up the processes that were never made, if nothing can happen any more
     /// that would make the orchestrator do so. Returns whether there were any.
     pub(super) fn give_up_planned(&mut self) -> bool {

@@ -336,6 +336,14 @@ packages: [curl]";
     assert!(text.starts_with(&user_data[..user_data.find("runcmd").expect("it is there")]));
     assert!(text.contains("  - path: /etc/zenekar/debugger\n    permissions: '0600'\n"));
     assert!(text.contains("\n      server='http://10.0.0.1:5000'\n"));
+    // A text block at the end has no end of line by itself.
+    let block = "#cloud-config\nruncmd:\n- |\n  echo hello";
+    let (text, points) = instrument_user_data(block, &own, &refers).expect("it is well formed");
+    assert_eq!(points.len(), 2, "{text}");
+    assert!(
+        text.contains("first\n- |\n  echo hello\n- ${ZENEKAR_ROOT:-}"),
+        "{text}"
+    );
     // What has a debugger already is none of ours.
     let again = instrument_user_data(&text, &own, &refers);
     assert_eq!(again, Err(InstrumentError::Unusual));
