@@ -34,7 +34,7 @@ pub use drive::{Deployment, Ending, Plan, Progress, TraverseError, Work, travers
 pub use hub::{Controller, OpenError};
 pub use observed::Observed;
 pub use process::{CollectiveBreakpoint, InvalidProcessName, ProcessName};
-pub use schedule::{Independence, Schedules, Step};
+pub use schedule::{Independence, Prerequisites, Schedules, Step};
 pub use server::{ServeError, Server};
 pub use session::{
     Answer, Breakpoint, Event, GlobalState, Mode, Notification, Outcome, ProcessData, Refusal,

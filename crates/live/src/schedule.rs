@@ -8,6 +8,7 @@
 //! taken. The search is over the numbers of steps alone, so that a schedule that
 //! sleep sets cut short costs no deployment.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::limits::PLAN_STEPS_MAX;
@@ -25,12 +26,18 @@ pub struct Step {
 /// Says whether the order of two steps of different processes makes no difference.
 pub type Independence = Arc<dyn Fn(&Step, &Step) -> bool + Send + Sync>;
 
+/// By process, the steps of others that have to be taken before it is there: so
+/// many of each.
+pub type Prerequisites = BTreeMap<ProcessName, Vec<(ProcessName, u32)>>;
+
 /// All schedules of processes with known numbers of steps, one of each class,
 /// in the order of the processes.
 pub struct Schedules {
     processes: Vec<ProcessName>,
     steps: Vec<u32>,
     independence: Option<Independence>,
+    /// By process, what has to be taken before its first step.
+    prerequisites: Vec<Vec<(usize, u32)>>,
     taken: Vec<u32>,
     path: Vec<usize>,
     frames: Vec<Frame>,
@@ -55,6 +62,7 @@ impl Schedules {
         let (processes, steps): (Vec<_>, Vec<_>) = processes.into_iter().unzip();
         Self {
             conflicts: Conflicts::new(&processes, &steps, independence.as_ref()),
+            prerequisites: vec![Vec::new(); steps.len()],
             taken: vec![0; steps.len()],
             processes,
             steps,
@@ -63,6 +71,26 @@ impl Schedules {
             frames: vec![Frame::new(Vec::new())],
             budget: PLAN_STEPS_MAX,
         }
+    }
+
+    /// Leaves out what cannot be run, because a process is not there yet. Steps
+    /// of processes that it does not have are passed over.
+    #[must_use]
+    pub fn with_prerequisites(mut self, prerequisites: &Prerequisites) -> Self {
+        let place = |name: &ProcessName| self.processes.iter().position(|one| one == name);
+        let of = |name: &ProcessName| {
+            let needed = prerequisites.get(name).into_iter().flatten();
+            needed
+                .filter_map(|(other, steps)| Some((place(other)?, *steps)))
+                .collect()
+        };
+        self.prerequisites = self.processes.iter().map(of).collect();
+        self
+    }
+
+    fn is_there(&self, process: usize) -> bool {
+        let mut needed = self.prerequisites[process].iter();
+        needed.all(|(other, steps)| self.taken[*other] >= *steps)
     }
 
     /// Says whether the search ended early because it took too many steps.
@@ -94,7 +122,9 @@ impl Schedules {
             return;
         };
         let candidate = (frame.next..self.processes.len()).find(|process| {
-            self.taken[*process] < self.steps[*process] && !frame.asleep.contains(process)
+            self.taken[*process] < self.steps[*process]
+                && self.is_there(*process)
+                && !frame.asleep.contains(process)
         });
         let Some(process) = candidate else {
             self.frames.pop();
@@ -252,6 +282,25 @@ mod tests {
         let mut schedules = Schedules::new(processes(&[5; 40]), Some(all));
         assert_eq!(schedules.by_ref().count(), 1);
         assert!(PLAN_STEPS_MAX - schedules.budget < 20_000);
+    }
+
+    #[test]
+    fn who_is_not_there_yet_takes_no_step() {
+        // Two clients that come with the server's second step of three: what is
+        // left of it has 4!/(1! 1! 2!) orders with their one and two steps.
+        let prerequisites = |steps| {
+            let server = ProcessName::new("p", 1);
+            let client = |number| (ProcessName::new("p", number), vec![(server.clone(), steps)]);
+            Prerequisites::from([client(2), client(3)])
+        };
+        let count = |steps: &[u32], needed| {
+            Schedules::new(processes(steps), None)
+                .with_prerequisites(&prerequisites(needed))
+                .count()
+        };
+        assert_eq!(count(&[3, 1, 2], 2), 12);
+        assert_eq!(count(&[3, 1, 2], 0), 60);
+        assert_eq!(count(&[3, 1, 2], 3), 3);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use zenekar_property::PropertySet;
 
 use crate::process::ProcessName;
-use crate::schedule::{Independence, Schedules};
+use crate::schedule::{Independence, Prerequisites, Schedules};
 use crate::session::{Event, GlobalState, Outcome};
 use crate::tree::{ExecutionTree, TreeError, TreeId};
 use crate::watch::Watch;
@@ -50,6 +50,7 @@ pub struct Traversal {
 /// An independence relation, and the schedules once the numbers of steps are known.
 struct Reduction {
     independence: Independence,
+    prerequisites: Prerequisites,
     schedules: Option<Schedules>,
     /// What is tried once more.
     again: VecDeque<Vec<ProcessName>>,
@@ -96,6 +97,7 @@ impl Traversal {
     ) -> Self {
         let reduction = independence.map(|independence| Reduction {
             independence,
+            prerequisites: Prerequisites::new(),
             schedules: None,
             again: VecDeque::new(),
         });
@@ -109,6 +111,21 @@ impl Traversal {
             traversal.learn(leaf);
         }
         traversal
+    }
+
+    /// Says which processes are there only after steps of others: no schedule
+    /// lets them go before. Without an independence the runs show that.
+    #[must_use]
+    pub fn with_prerequisites(mut self, prerequisites: Prerequisites) -> Self {
+        if let Some(reduction) = &mut self.reduction {
+            reduction.prerequisites = prerequisites;
+        }
+        self
+    }
+
+    /// Says whether one run of each class is enough.
+    pub const fn is_reduced(&self) -> bool {
+        self.reduction.is_some()
     }
 
     /// Begins the next run.
@@ -288,7 +305,8 @@ impl Traversal {
         }
         let independence = reduction.independence.clone();
         let steps = steps.into_iter().collect();
-        reduction.schedules = Some(Schedules::new(steps, Some(independence)));
+        let schedules = Schedules::new(steps, Some(independence));
+        reduction.schedules = Some(schedules.with_prerequisites(&reduction.prerequisites));
     }
 
     /// Returns the schedules that were given up, because several runs did not

@@ -94,6 +94,7 @@ impl Header {
             quota: setting.quota,
             properties: provenance.properties,
             on: provenance.on,
+            live: false,
             beginning: String::new(),
         }
     }

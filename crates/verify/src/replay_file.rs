@@ -113,6 +113,10 @@ pub struct Header {
     /// The files of the user's properties that were looked at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub properties: Vec<Described>,
+    /// Whether it was recorded from real nodes: the times of its steps are then
+    /// those of a clock.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub live: bool,
     /// What the first state is remembered by, in hexadecimal digits.
     pub beginning: String,
 }

@@ -249,6 +249,13 @@ impl<'w> Recorder<'w> {
         state
     }
 
+    /// Says when the last step has happened, where clocks were looked at.
+    pub(crate) fn set_time(&mut self, at_ms: u64) {
+        if let Some(choice) = self.run.choices.last_mut() {
+            choice.at_ms = at_ms;
+        }
+    }
+
     fn judge(&mut self, watch: Watch<'_>) {
         if self.is_violated() {
             return;

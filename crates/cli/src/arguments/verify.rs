@@ -27,8 +27,9 @@ pub(crate) struct VerifyArguments {
     pub(crate) bounds: BoundArguments,
     #[command(flatten)]
     pub(crate) search: SearchArguments,
-    /// Write the run that shows what is wrong into this file, for `zenekar replay`
-    #[arg(long, value_name = "FILE", conflicts_with = "live")]
+    /// Write the run that shows what is wrong into this file, for `zenekar replay`; with `--live`
+    /// what real nodes did
+    #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) live: LiveArguments,

@@ -101,7 +101,7 @@ pub(crate) fn schedule_text(steps: &[ProcessName]) -> String {
 pub(crate) struct Account {
     output: Output,
     controller: Controller,
-    model: Model,
+    pub(crate) model: Model,
     /// Tells each state, and not only each run.
     is_detailed: bool,
     running: BTreeMap<RunId, Story>,

@@ -21,9 +21,13 @@ pub(crate) struct LiveArguments {
     /// more is asked for
     #[arg(long)]
     pub(crate) live: bool,
-    /// Run after run, until every order was run
+    /// Run after run, until one of all orders was run that differ only in steps that have nothing
+    /// to do with each other
     #[arg(long, requires = "live", conflicts_with_all = ["schedule", "manual"])]
     pub(crate) traverse: bool,
+    /// Run every order; always where there are properties, or not all steps are known
+    #[arg(long, requires = "traverse")]
+    pub(crate) every_order: bool,
     /// Let these processes go in this order (`srv[1],cl[1],srv[1]`), and then the first that can
     #[arg(
         long,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use zenekar_live::{GlobalState, ProcessName};
-use zenekar_model::behaviour::{Behaviours, Contact, Need, Quantifier, Segment};
+use zenekar_model::behaviour::{Behaviours, Contact, Give, Need, Quantifier, Segment};
 
 /// The model of the nodes, next to what they do.
+#[derive(Clone, Debug)]
 pub(crate) struct Model {
     behaviours: Behaviours,
     /// How many commands of each steered node have run at each of its breakpoints.
@@ -15,6 +16,40 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn new(behaviours: Behaviours, points: BTreeMap<String, Vec<usize>>) -> Self {
         Self { behaviours, points }
+    }
+
+    /// Returns how many breakpoints a node has, if that is known.
+    pub(crate) fn breakpoints_of(&self, node: &str) -> Option<u32> {
+        u32::try_from(self.points.get(node)?.len()).ok()
+    }
+
+    /// Returns the segments that a process runs behind a breakpoint, by its
+    /// number; none if that is not known.
+    pub(crate) fn run_behind(&self, node: &str, number: u32) -> Option<&[Segment]> {
+        let done = self.done_at(node, number)?;
+        let then = self.done_at(node, number + 1)?;
+        self.behaviours.segments_of(node).get(done..then)
+    }
+
+    /// Returns how many steps an instance takes until it is ready; none if that
+    /// is not known, or never.
+    pub(crate) fn steps_until_ready(&self, node: &str) -> Option<u32> {
+        let behaviour = self.behaviours.nodes.get(node)?;
+        let mut needed = behaviour.ready.iter().map(|give| {
+            let contact = match give {
+                Give::Port(port) => Contact::Port(*port),
+                Give::Name(name) => Contact::Name(name.clone()),
+            };
+            done_for(&behaviour.segments, &contact)
+        });
+        let needed = needed.try_fold(0, |most, done| Some(done?.max(most)))?;
+        let last = u32::try_from(self.points.get(node)?.len()).ok()?;
+        (1..=last)
+            .find(|number| {
+                self.done_at(node, *number)
+                    .is_some_and(|done| done >= needed)
+            })
+            .map(|number| number - 1)
     }
 
     /// Returns how many segments an instance has done at a breakpoint, by its
@@ -149,7 +184,7 @@ fn number_of(state: &GlobalState, process: &ProcessName) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use zenekar_live::CollectiveBreakpoint;
-    use zenekar_model::behaviour::{Behaviour, Give};
+    use zenekar_model::behaviour::Behaviour;
 
     use super::*;
 

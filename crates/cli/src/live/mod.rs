@@ -7,9 +7,11 @@ mod arguments;
 mod deployment;
 mod gap;
 mod nodes;
+mod observations;
 mod orchestra;
 mod pictures;
 mod recorded;
+mod reduction;
 mod reproduction;
 mod single;
 mod steered;
@@ -44,8 +46,10 @@ use account::Account;
 pub(crate) use arguments::LiveArguments;
 use deployment::Production;
 use nodes::{Nodes, Wanted};
+pub(crate) use observations::Observations;
 use orchestra::Orchestra;
 pub(crate) use recorded::Recorded;
+use reduction::Reduction;
 use reproduction::Reproduction;
 use single::{Course, Single};
 use summary::Summary;
@@ -53,6 +57,9 @@ use summary::Summary;
 /// Letters of a descriptor's name that ids of its runs begin with: ids have at
 /// most 63, and the number of the run follows.
 const NAME_LETTERS_MAX: usize = 32;
+
+/// Writes what was seen in a run.
+pub(crate) type Record<'a> = dyn Fn(&Observations) -> Result<(), Failure> + 'a;
 
 /// What is run, besides the options of this module.
 pub(crate) struct Task<'a> {
@@ -66,6 +73,8 @@ pub(crate) struct Task<'a> {
     pub(crate) behaviours: Behaviours,
     /// The run that is tried, if it was explored before.
     pub(crate) recorded: Option<&'a Recorded>,
+    /// Writes a run into a file, if it is wanted.
+    pub(crate) record: Option<&'a Record<'a>>,
     /// Where the execution graph is written.
     pub(crate) graph: Option<&'a Path>,
     /// Where the space-time diagram of a run is written.
@@ -216,7 +225,7 @@ impl Setup<'_> {
         let is_detailed = !arguments.traverse || output.verbosity > 0;
         let mut account = Account::new(output, controller.clone(), model, is_detailed);
         let plan = self.plan(settings);
-        let mut traversal = Traversal::new(self.properties.clone(), None);
+        let mut traversal = self.traversal(&account.model);
         let (end, ended) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.run(controller.clone(), async {
             // Whoever would say so is gone, which says it too.
@@ -334,6 +343,10 @@ impl Setup<'_> {
         if let (Some(file), Some(story)) = (self.task.diagram, &account.shown) {
             pictures::write_diagram(story, &self.nodes.processes, file)?;
         }
+        if let (Some(record), Some(story)) = (self.task.record, &account.shown) {
+            let unsteered = self.nodes.unsteered.keys();
+            record(&Observations::of(story, &account.model, unsteered))?;
+        }
         let summary = Summary {
             name: self.topology.name(),
             file: &self.task.descriptor.file,
@@ -355,6 +368,27 @@ impl Setup<'_> {
 }
 
 impl Setup<'_> {
+    /// Begins the traversal. Each state is looked at where properties are, and the
+    /// order of steps decides which there are.
+    fn traversal(&self, model: &gap::Model) -> Traversal {
+        let is_reducible = self.task.arguments.traverse
+            && !self.task.arguments.every_order
+            && self.properties.properties.is_empty()
+            && self.nodes.unsteered.is_empty()
+            && self.task.arguments.breakpoint.is_empty();
+        let processes = &self.nodes.processes;
+        let reduction = is_reducible
+            .then(|| Reduction::new(model, &self.topology, processes))
+            .flatten();
+        match reduction {
+            Some(reduction) => {
+                Traversal::new(self.properties.clone(), Some(reduction.independence))
+                    .with_prerequisites(reduction.prerequisites)
+            }
+            None => Traversal::new(self.properties.clone(), None),
+        }
+    }
+
     /// Compares what happened with what was explored, if that was the task.
     fn reproduction(&self, account: &Account) -> Option<Reproduction> {
         let recorded = self.task.recorded?;

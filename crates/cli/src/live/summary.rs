@@ -91,6 +91,9 @@ impl Summary<'_> {
         let words = match (self.is_traversal, self.ending) {
             (_, None) => "; it could not be gone on with",
             (_, Some(Ending::Stopped)) => "; stopped",
+            (true, Some(Ending::Complete)) if self.traversal.is_reduced() => {
+                "; every order was run, up to steps that have nothing to do with each other"
+            }
             (true, Some(Ending::Complete)) => "; every order was run",
             (true, Some(Ending::Budget)) => "; there are orders that were not run",
             (false, Some(_)) => "",
@@ -203,6 +206,7 @@ impl Summary<'_> {
             "infrastructure": self.name,
             "outcome": self.ending_word(),
             "runs": self.traversal.begun(),
+            "reduced": self.traversal.is_reduced(),
             "states": tree.states().len(),
             "different": tree.distinct(),
             "ends": tree.leaves(),

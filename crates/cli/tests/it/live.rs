@@ -223,7 +223,13 @@ fn what_the_model_does_not_allow_is_told() {
             "{name: b, type: task, verification: {segments: [{label: make, gives: [token]}]}}",
         );
     machine.sandbox.write("pair.yaml", &text);
-    let told = machine.run(&live("pair.yaml", &[])).expect(0);
+    let seen = ["--report", "seen.jsonl"];
+    let told = machine.run(&live("pair.yaml", &seen)).expect(0);
+    let again = machine.run(&["replay", "seen.jsonl"]).expect(12);
+    let step = "a/1 fails at `join`";
+    assert!(again.stdout.contains(step), "{}", again.stdout);
+    let differs = "the recorded verdict is that nothing is wrong so far";
+    assert!(again.stderr.contains(differs), "{}", again.stderr);
     let words = r#"model gap: `a[1]` got through `join` although `b.token` is not given at {"a":[1],"b":[1]}"#;
     assert!(told.stdout.contains(words), "{}", told.stdout);
     let warning = "node `c` is not steered: it gets no user-data";
@@ -329,6 +335,33 @@ fn what_cannot_be_steered_is_refused() {
 }
 
 #[test]
+fn steps_that_have_nothing_to_do_with_each_other_have_one_order() {
+    let Some(machine) = machine() else { return };
+    machine
+        .sandbox
+        .write("pair.yaml", &PAIR.replace("TASK", "'true'"));
+    let mut options = vec!["--traverse", "--output", "json"];
+    let one = machine.run(&live("pair.yaml", &options)).expect(0).json();
+    assert_eq!((&one["runs"], &one["reduced"]), (&json!(1), &json!(true)));
+    assert_eq!(one["outcome"], "complete", "{one}");
+    options.push("--every-order");
+    let all = machine.run(&live("pair.yaml", &options)).expect(0).json();
+    assert_eq!((&all["runs"], &all["reduced"]), (&json!(2), &json!(false)));
+    // The client is made once the server listens: nobody lets it go before.
+    machine.sandbox.write("race.yaml", RACE);
+    let race = ["--traverse", "--parallel", "3", "--output", "json"];
+    let race = machine.run(&live("race.yaml", &race)).expect(11).json();
+    assert_eq!(race["outcome"], "complete", "{race}");
+    assert_eq!(race["given_up"], json!([]), "{race}");
+    let matters = &race["order_matters"][0]["statuses"];
+    assert!(
+        matters["22"].is_array() && matters["0"].is_array(),
+        "{race}"
+    );
+    nothing_is_left(&machine);
+}
+
+#[test]
 fn containers_are_steered_too() {
     let (Some(cloud), Some(_)) = (DockerCloud::find(), own_address()) else {
         return;
@@ -340,7 +373,8 @@ fn containers_are_steered_too() {
         .replace("TASK", "'true'")
         .replace("{type: local}", &cloud.resource());
     sandbox.write("pair.yaml", &text);
-    let options = ["--traverse", "--parallel", "2", "--output", "json"];
+    let mut options = vec!["--traverse", "--parallel", "2", "--output", "json"];
+    options.push("--every-order");
     let found = run_at(&sandbox, &cloud, &live("pair.yaml", &options)).expect(0);
     let found = found.json();
     assert_eq!(found["runs"], 2, "{found}");

@@ -42,6 +42,8 @@ struct Tried {
     outcome: String,
     reason: String,
     seconds: u64,
+    /// Whether what was seen is a run of the model, to the same end.
+    again: bool,
     /// Whether the other order was well, where it was tried.
     control: Option<bool>,
 }
@@ -64,6 +66,9 @@ fn what_is_found_happens_on_real_nodes() {
         "{}",
         table(&tried)
     );
+    let shown = tried.iter().filter(|one| one.outcome == "reproduced");
+    let mut shown = shown.filter(|one| !one.again);
+    assert!(shown.next().is_none(), "{}", table(&tried));
     let wrong = tried.iter().filter(|one| one.control == Some(false));
     assert_eq!(
         wrong.count(),
@@ -111,6 +116,7 @@ fn try_case(machine: &Machine, case: &'static Case) -> Vec<Tried> {
             let began = Instant::now();
             let mut live = vec!["verify", &file, "--live", "--deadline", case.deadline];
             live.extend(["--from-report", name, "--output", "json"]);
+            live.extend(["--report", "seen.jsonl"]);
             if !case.stated.is_empty() {
                 live.extend(stated);
             }
@@ -118,7 +124,12 @@ fn try_case(machine: &Machine, case: &'static Case) -> Vec<Tried> {
             assert!(!run.stdout.is_empty(), "{}: {}", case.name, run.stderr);
             let report = run.json()["report"].clone();
             let text = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
+            let again = machine.run(&["replay", "seen.jsonl", "--output", "json"]);
+            if again.code != Some(0) {
+                eprintln!("{}: {}{}", case.name, again.stdout, again.stderr);
+            }
             Tried {
+                again: again.code == Some(0),
                 case: case.name,
                 property: text("property"),
                 outcome: text("outcome"),
@@ -160,9 +171,10 @@ fn control(machine: &Machine, case: &Case, file: &str, schedule: &str) -> bool {
 
 fn table(tried: &[Tried]) -> String {
     let mut text = String::from(
-        "| descriptor | property | on real nodes | what is seen | other order | s |\n| --- | --- | --- | --- | --- | --- |\n",
+        "| descriptor | property | on real nodes | what is seen | in the model | other order | s |\n| --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for one in tried {
+        let again = if one.again { "the same" } else { "differs" };
         let control = match one.control {
             None => "",
             Some(true) => "well",
@@ -170,7 +182,7 @@ fn table(tried: &[Tried]) -> String {
         };
         let _infallible = writeln!(
             text,
-            "| {} | `{}` | {} | {} | {control} | {} |",
+            "| {} | `{}` | {} | {} | {again} | {control} | {} |",
             one.case, one.property, one.outcome, one.reason, one.seconds
         );
     }

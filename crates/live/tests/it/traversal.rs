@@ -97,8 +97,25 @@ fn the_tree_is_that_of_the_original() {
 fn one_run_of_each_class_is_enough() {
     // Clients contact the server at their second step, and that opens at its second.
     let shared: Independence = Arc::new(|one, two| one.from != 2 || two.from != 2);
-    for (clients, classes) in [(1, 2), (2, 6), (3, 24)] {
+    for (clients, classes) in [(1, 2), (2, 6), (3, 24), (4, 120)] {
         let mut traversal = Traversal::new(PropertySet::default(), Some(Arc::clone(&shared)));
+        traverse(
+            &mut traversal,
+            &scripts(&[("cl", clients, 4), ("srv", 1, 4)]),
+        );
+        assert_eq!(traversal.tree().leaves(), classes, "{clients}");
+        assert_eq!(traversal.begun(), classes as u64, "{clients}");
+    }
+}
+
+#[test]
+fn contacts_that_commute_make_fewer_classes() {
+    let commuting: Independence = Arc::new(|one, two| {
+        let has_server = [one, two].iter().any(|step| step.process.node == "srv");
+        !has_server || one.from != 2 || two.from != 2
+    });
+    for (clients, classes) in [(1, 2), (2, 4), (3, 8), (4, 16)] {
+        let mut traversal = Traversal::new(PropertySet::default(), Some(Arc::clone(&commuting)));
         traverse(
             &mut traversal,
             &scripts(&[("cl", clients, 4), ("srv", 1, 4)]),
