@@ -17,8 +17,10 @@ use crate::live::machine;
 use crate::local::Machine;
 
 mod cases;
+mod descriptor;
 
-use cases::{CASES, Case, Wrong};
+use cases::CASES;
+use descriptor::{Case, Wrong};
 
 /// How much of what is found has to happen at the first try.
 const SHARE_MIN_PERCENT: usize = 95;
