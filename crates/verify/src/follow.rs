@@ -236,7 +236,8 @@ impl Follower<'_> {
                 run.choices.push(Choice {
                     label: label.clone(),
                     pick: 0,
-                    of: 0,
+                    // Nobody counts beyond what is possible.
+                    of: 1,
                     at_ms,
                     state: Fingerprint128(0),
                 });

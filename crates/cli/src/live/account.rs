@@ -33,7 +33,10 @@ pub(crate) struct Story {
     pub(crate) stuck: Vec<(u64, ProcessName)>,
     pub(crate) violated: Vec<String>,
     pub(crate) outcome: Option<Outcome>,
-    began_ms: u64,
+    /// The number of the run.
+    pub(crate) run: u64,
+    /// When it began, on the clock of the controller.
+    pub(crate) began_ms: u64,
     last: Option<GlobalState>,
 }
 
@@ -56,6 +59,7 @@ impl Story {
         stepped: Option<&ProcessName>,
     ) {
         let at_ms = now_ms.saturating_sub(self.began_ms);
+        let known_before = self.arrivals.len();
         for (node, numbers) in &state.breakpoints.0 {
             let before = before.and_then(|before| before.breakpoints.0.get(node));
             for (index, number) in numbers.iter().enumerate() {
@@ -77,6 +81,8 @@ impl Story {
                 });
             }
         }
+        // Whoever comes has been made after what the others did.
+        self.arrivals[known_before..].sort_by_key(|one| one.number == 1);
         self.steps.extend(stepped.cloned());
         self.boundaries.push((at_ms, state.breakpoints.to_string()));
         self.last = Some(state.clone());
@@ -118,6 +124,8 @@ pub(crate) struct Account {
     /// A schedule that the run did not follow: the process that could not go.
     pub(crate) diverged: BTreeSet<ProcessName>,
     pub(crate) macrosteps: u64,
+    /// How long each took, until the next consistent state, in ms.
+    pub(crate) took_ms: Vec<u64>,
     /// The run that is drawn: the first in which something is wrong, else the last.
     pub(crate) shown: Option<Story>,
 }
@@ -143,6 +151,7 @@ impl Account {
             failures: Vec::new(),
             diverged: BTreeSet::new(),
             macrosteps: 0,
+            took_ms: Vec::new(),
             shown: None,
         }
     }
@@ -158,11 +167,19 @@ impl Account {
         })
     }
 
+    /// Returns how long half of the macrosteps took at most, in ms; none without any.
+    pub(crate) fn median_ms(&self) -> Option<u64> {
+        let mut all = self.took_ms.clone();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied()
+    }
+
     /// Takes what happened.
     pub(crate) fn take(&mut self, progress: Progress) {
         match progress {
             Progress::Began(id, _) => {
                 let story = Story {
+                    run: id.0,
                     began_ms: self.controller.now_ms(),
                     ..Story::default()
                 };
@@ -198,7 +215,12 @@ impl Account {
     fn happened(&mut self, id: RunId, story: &mut Story, event: &Event) {
         let now_ms = self.controller.now_ms();
         match event {
-            Event::Entered { state, stepped, .. } => {
+            Event::Entered {
+                state,
+                stepped,
+                took_ms,
+            } => {
+                self.took_ms.extend(took_ms);
                 self.macrosteps += u64::from(stepped.is_some());
                 let before = story.last.take();
                 let known = story.arrivals.len();

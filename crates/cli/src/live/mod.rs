@@ -341,7 +341,8 @@ impl Setup<'_> {
             pictures::write_graph(traversal.tree(), file)?;
         }
         if let (Some(file), Some(story)) = (self.task.diagram, &account.shown) {
-            pictures::write_diagram(story, &self.nodes.processes, file)?;
+            let told = orchestra.told_in(story.run);
+            pictures::write_diagram(story, &self.nodes.processes, &told, file)?;
         }
         if let (Some(record), Some(story)) = (self.task.record, &account.shown) {
             let unsteered = self.nodes.unsteered.keys();

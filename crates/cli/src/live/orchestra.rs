@@ -54,11 +54,46 @@ struct Run {
     blocked: Option<String>,
 }
 
+/// Notifications that are remembered, for pictures: nobody sees more.
+const TOLD_MAX: usize = 10_000;
+
+/// A process told the orchestrator that it is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    infrastructure: String,
+    pub(crate) process: ProcessName,
+    /// When, on the clock of the controller.
+    pub(crate) sent_ms: u64,
+    /// When the orchestrator was let know, if it was.
+    pub(crate) known_ms: Option<u64>,
+    /// Whether that had to wait for the end of a macrostep.
+    pub(crate) is_postponed: bool,
+}
+
+#[cfg(test)]
+impl Told {
+    pub(super) fn new(
+        process: &ProcessName,
+        sent_ms: u64,
+        known_ms: Option<u64>,
+        is_postponed: bool,
+    ) -> Self {
+        Self {
+            infrastructure: "live-1".to_owned(),
+            process: process.clone(),
+            sent_ms,
+            known_ms,
+            is_postponed,
+        }
+    }
+}
+
 /// All runs of this process.
 pub(crate) struct Orchestra {
     pub(crate) controller: Controller,
     processes: BTreeSet<ProcessName>,
     runs: Mutex<BTreeMap<String, Run>>,
+    told: Mutex<Vec<Told>>,
     postponed: AtomicU64,
     unsettled: AtomicU64,
     /// How long the orchestrator may take when nobody can be let go.
@@ -75,10 +110,26 @@ impl Orchestra {
             controller,
             processes: processes.iter().cloned().collect(),
             runs: Mutex::default(),
+            told: Mutex::default(),
             postponed: AtomicU64::new(0),
             unsettled: AtomicU64::new(0),
             patience,
         })
+    }
+
+    fn all_told(&self) -> MutexGuard<'_, Vec<Told>> {
+        // Each change is one push or assignment.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what the orchestrator was told in a run, by the number of the run.
+    pub(crate) fn told_in(&self, run: u64) -> Vec<Told> {
+        let number = run.to_string();
+        let is_in = |told: &&Told| {
+            let name = told.infrastructure.rsplit_once('-');
+            name.is_some_and(|(_, run)| run == number)
+        };
+        self.all_told().iter().filter(is_in).cloned().collect()
     }
 
     fn runs(&self) -> MutexGuard<'_, BTreeMap<String, Run>> {
@@ -200,7 +251,7 @@ impl Orchestra {
         if !is_new {
             return;
         }
-        self.controller.with(infrastructure, |session, _| {
+        self.controller.with(infrastructure, |session, now_ms| {
             let before = session.postponed();
             let notification = Notification {
                 from: process.clone(),
@@ -210,8 +261,19 @@ impl Orchestra {
             if session.notify(notification).is_err() {
                 session.abort();
             }
-            if session.postponed() > before {
+            let is_postponed = session.postponed() > before;
+            if is_postponed {
                 self.postponed.fetch_add(1, Ordering::Relaxed);
+            }
+            let mut all = self.all_told();
+            if all.len() < TOLD_MAX {
+                all.push(Told {
+                    infrastructure: infrastructure.to_owned(),
+                    process: process.clone(),
+                    sent_ms: now_ms,
+                    known_ms: None,
+                    is_postponed,
+                });
             }
         });
     }
@@ -226,6 +288,13 @@ impl Orchestra {
     /// Delivers notifications as the session releases them, until it is closed.
     pub(crate) async fn deliver(self: Arc<Self>, infrastructure: String) {
         while let Some(notification) = self.controller.next_notification(&infrastructure).await {
+            let known_ms = self.controller.now_ms();
+            let is_it = |told: &&mut Told| {
+                told.infrastructure == infrastructure && told.process == notification.from
+            };
+            if let Some(told) = self.all_told().iter_mut().find(is_it) {
+                told.known_ms.get_or_insert(known_ms);
+            }
             if let Some(run) = self.runs().get_mut(&infrastructure) {
                 run.delivered.insert(notification.from);
             }

@@ -212,6 +212,7 @@ impl Summary<'_> {
             "ends": tree.leaves(),
             "unsteered": self.unsteered,
             "macrosteps": account.macrosteps,
+            "macrostep_median_ms": account.median_ms(),
             "postponed": self.postponed,
             "unsettled": self.unsettled,
             "violated": violated,

@@ -137,7 +137,12 @@ fn a_race_is_found_and_run_again() {
     assert!(graph.contains("class=\"violated\""), "{graph}");
     assert!(graph.contains("label=\"srv[1]\""), "{graph}");
     let diagram = std::fs::read_to_string(machine.sandbox.path("diagram.svg"));
-    assert!(diagram.expect("it is drawn").contains("cl[1]"));
+    let diagram = diagram.expect("it is drawn");
+    assert!(
+        diagram.contains("cl[1]") && diagram.contains("the engine"),
+        "{diagram}"
+    );
+    assert!(diagram.contains("srv[1] is ready"), "{diagram}");
     let mut again = property.to_vec();
     again.extend(["--schedule", "srv[1],cl[1],cl[1]"]);
     let again = machine.run(&live("race.yaml", &again)).expect(11);
