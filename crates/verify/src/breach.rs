@@ -11,7 +11,8 @@ pub enum Breach {
     Leftover,
     /// A segment needs something that is not there, and does not try again.
     Contact,
-    /// An instance is not ready in time although nothing has gone wrong.
+    /// An instance is not ready in time although nothing has gone wrong, or never
+    /// although nothing does any more.
     NeverReady,
     /// Two instances changed the same thing, and one change is lost.
     LostUpdate,
@@ -79,7 +80,7 @@ impl Breach {
             Self::Duplicate => "there is never more than one machine for an instance",
             Self::Leftover => "nothing is left that nobody knows of",
             Self::Contact => "what a segment needs is there, or it tries again",
-            Self::NeverReady => "instances get ready if nothing goes wrong",
+            Self::NeverReady => "instances get ready if nothing goes wrong any more",
             Self::LostUpdate => "no change of a shared object is lost",
             Self::Reapply => "asking again for what is there changes nothing",
             Self::Bounds => "there are never more or fewer instances than the descriptor allows",

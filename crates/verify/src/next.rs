@@ -151,6 +151,14 @@ impl World {
         step.answer
     }
 
+    /// Says whether something runs that a fault has left its marks on: the
+    /// setup has failed, or it has restarted. The engine may not know of it.
+    fn has_harm(&self, moment: &Moment) -> bool {
+        let machines = self.cloud(moment).machines().iter().zip(&moment.agents);
+        let mut running = machines.filter(|(machine, _)| machine.state == ResourceState::Running);
+        running.any(|(machine, agent)| machine.is_harmed || agent.has_failed)
+    }
+
     /// Says whether an instance has two machines, as only a fault can make it:
     /// what they do to each other is nobody's mistake.
     fn has_twins(&self, moment: &Moment) -> bool {
@@ -334,8 +342,12 @@ impl World {
     }
 
     /// Says whether an instance has not come to the end of its contextualisation
-    /// although nothing is on its way that it could wait for.
+    /// although nothing is on its way that it could wait for. After a fault it
+    /// only counts if all that was harmed was made anew.
     fn waits_for_ever(&self, next: &Moment) -> bool {
+        if next.faults > 0 && (self.has_harm(next) || self.has_twins(next)) {
+            return false;
+        }
         let machines = self.cloud(next).machines().iter().zip(&next.agents);
         let mut running = machines.filter(|(machine, _)| machine.state == ResourceState::Running);
         running.any(|(machine, agent)| {
@@ -355,7 +367,7 @@ impl World {
             return;
         }
         let patience = self.parts.setting.allowance.patience.0;
-        if next.faults == 0 && self.is_done(next) && self.waits_for_ever(next) {
+        if self.is_done(next) && self.waits_for_ever(next) {
             next.breach = Some(Breach::NeverReady);
             return;
         }

@@ -1,6 +1,6 @@
 //! Defects of descriptors.
 
-use zenekar_verify::Breach;
+use zenekar_verify::{Breach, Fault};
 
 use crate::{Ask, Exhibit};
 
@@ -28,6 +28,11 @@ pub(crate) fn descriptors() -> Vec<Exhibit> {
         one("head-waits-first", NeverReady).delayed(0),
         one("lock-order", NeverReady),
         one("peers-wait", NeverReady),
+        one("all-peers-lost", NeverReady)
+            .with(Fault::MachineLost)
+            .with(Fault::MachineLost)
+            .asking(&[Ask::Up, Ask::Scale("peer", 2), Ask::Down])
+            .delayed(0),
         one("beyond-the-quota", NotConverged).within(2).delayed(0),
         one("scale-in-below-quorum", Quorum).asking(&[
             Ask::Up,

@@ -66,7 +66,7 @@ pub struct Exhibit {
 }
 
 impl Exhibit {
-    /// A descriptor's defect: nothing has to go wrong to show it.
+    /// A descriptor's defect: nothing has to go wrong to show it, unless it is said.
     fn descriptor(name: &'static str, expected: Breach) -> Self {
         Self {
             name,
