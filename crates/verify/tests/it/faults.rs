@@ -1,8 +1,10 @@
 //! What clouds do to the engine, and that it gets over it.
 
+use zenekar_base::{CallId, ErrorClass, ProviderError};
+use zenekar_engine::{Input, Response};
 use zenekar_model::behaviour::{Behaviours, Give};
-use zenekar_search::End;
-use zenekar_verify::{Breach, Demand, Fault, Setting, Step};
+use zenekar_search::{Budget, End, Fingerprint128, Model, Strategy, never, search};
+use zenekar_verify::{Action, Breach, Demand, Fault, Moment, Setting, Step, World};
 
 use crate::setting::{behaviours, breach, explore, segment, topology};
 
@@ -76,4 +78,63 @@ fn scaling_out_and_in_leaves_nothing_over() {
     setting.script.insert(2, scale(1, false));
     let outcome = explore(setting, 2);
     assert_eq!((outcome.end, breach(&outcome)), (End::Exhausted, None));
+}
+
+/// A world in whose every state answers arrive once more, or too late.
+struct Again(World);
+
+impl Model for Again {
+    type State = Moment;
+    type Action = Action;
+
+    fn initial(&self) -> Vec<Moment> {
+        self.0.initial()
+    }
+
+    fn actions(&self, moment: &Moment, actions: &mut Vec<Action>) {
+        self.0.actions(moment, actions);
+    }
+
+    fn apply(&self, moment: &Moment, action: &Action) -> Option<Moment> {
+        self.0.apply(moment, action)
+    }
+
+    fn fingerprint(&self, moment: &Moment) -> Fingerprint128 {
+        self.0.fingerprint(moment)
+    }
+
+    /// Whatever an answer says that nobody waits for: it changes nothing.
+    fn violation(&self, moment: &Moment) -> Option<u32> {
+        let before = self.0.engine(moment);
+        let lost = ProviderError::new(ErrorClass::Unknown, "too late");
+        let answers = [
+            Ok(Response::Observed(Vec::new())),
+            Ok(Response::Deleted { gone: true }),
+            Ok(Response::Released),
+            Err(lost),
+        ];
+        let changes = answers.into_iter().any(|result| {
+            let mut engine = before.clone();
+            let call = CallId(u64::MAX);
+            engine.handle(engine.now(), Input::Completion { call, result });
+            engine.poll().is_some() || engine != *before
+        });
+        changes.then_some(0)
+    }
+}
+
+#[test]
+fn answers_that_come_twice_or_too_late_change_nothing_at_any_moment() {
+    let mut setting = Setting::new(
+        topology("ec2", &[("server", 1, &[]), ("client", 1, &[0])]),
+        Behaviours::default(),
+    );
+    setting.faults = [Fault::TimeoutLateEffect, Fault::EngineCrash]
+        .into_iter()
+        .collect();
+    setting.allowance.delays = 0;
+    let world = Again(World::new(setting));
+    let outcome = search(&world, &Strategy::Breadth, &Budget::default(), &never);
+    assert_eq!((outcome.end, outcome.violations), (End::Exhausted, vec![]));
+    assert!(outcome.unique > 500, "{}", outcome.unique);
 }
