@@ -48,8 +48,12 @@ variable() {
     esac
 }
 
+# Without a collector nothing changes, and nobody has to ask again.
+steady='"steady":"yes",'
+[ ! -x "$collector" ] || steady=''
+
 report() {
-    printf '{"processData":{ %s,"visit":"%s","bpTag":"' "$identity" "$$"
+    printf '{"processData":{ %s,"visit":"%s",%s"bpTag":"' "$identity" "$$" "$steady"
     quoted "$tag"
     printf '"},"userData":{"nodeIP":"%s"' "${address:-unknown}"
     for pair in "$@"; do

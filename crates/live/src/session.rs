@@ -397,7 +397,7 @@ impl Session {
         }
         let deadline_ms = now_ms.saturating_add(self.settings.refresh_ms);
         for (name, process) in &mut self.processes {
-            if name != arrived && process.stage == Stage::Held {
+            if name != arrived && process.stage == Stage::Held && !process.is_steady() {
                 process.is_refreshed = false;
                 process.deadline_ms = Some(deadline_ms);
             }

@@ -73,6 +73,11 @@ impl Submission {
         })
     }
 
+    /// Says whether its variables stay as they are while the process is held.
+    pub fn is_steady(&self) -> bool {
+        self.process_data.get("steady").and_then(Value::as_str) == Some("yes")
+    }
+
     /// Says whether it is the last breakpoint of the process. A tag may have
     /// several words, of which one says so.
     pub fn is_last(&self) -> bool {

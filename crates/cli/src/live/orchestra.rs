@@ -12,7 +12,7 @@ use zenekar_live::{Controller, Notification, ProcessName, Stage};
 use zenekar_runtime::Observer;
 
 /// How often is looked whether a session asks, and whether there is an answer.
-pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How long the orchestrator may take at one boundary while processes can still
 /// be let go: it looks at what starts every second, and checks with pauses of up

@@ -85,6 +85,11 @@ impl Process {
         }
     }
 
+    /// Says whether what it reported stays as it is.
+    pub(super) fn is_steady(&self) -> bool {
+        self.latest.as_ref().is_some_and(Submission::is_steady)
+    }
+
     pub(super) fn arrive(&mut self, submission: Submission, now_ms: u64) {
         self.number += 1;
         self.stage = if submission.is_last() {

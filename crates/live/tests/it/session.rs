@@ -382,3 +382,32 @@ fn schedules_stop_where_they_are_asked_to() {
     );
     assert_eq!(run(Stops::default()).1.outcome(), Some(&Outcome::Finished));
 }
+
+#[test]
+fn who_has_nothing_new_is_not_asked_again() {
+    let names = processes(&[("a", 1), ("b", 1)]);
+    let mut session = begin(&names, Mode::Manual);
+    let steady = |name: &ProcessName, tag: &str| {
+        let mut submission = report(name, tag, &json!({}));
+        let value = json!("yes");
+        submission.process_data.insert("steady".to_owned(), value);
+        submission
+    };
+    let ids: Vec<String> = names.iter().map(id_of).collect();
+    for (name, id) in names.iter().zip(&ids) {
+        let taken = session.submit(0, id, steady(name, "first"));
+        taken.expect("it is taken");
+    }
+    assert!(session.state().is_some(), "nobody has to report anew");
+    session.step(1, &names[0]).expect("it waits");
+    let taken = session.submit(2, &ids[0], report(&names[0], "bp_1", &json!({})));
+    taken.expect("it is taken");
+    assert_eq!(session.next(&ids[1]), Ok(Answer::Wait));
+    assert!(session.state().is_some());
+    // Who does not say so is asked.
+    session.step(3, &names[1]).expect("it waits");
+    let taken = session.submit(4, &ids[1], steady(&names[1], "bp_1"));
+    taken.expect("it is taken");
+    assert_eq!(session.next(&ids[0]), Ok(Answer::Refresh));
+    assert!(session.state().is_none());
+}
