@@ -20,6 +20,7 @@ mod given;
 mod instance;
 mod intent;
 mod likeness;
+mod news;
 mod node;
 mod observe;
 mod plan;

@@ -21,6 +21,11 @@ pub struct Moment {
     pub(crate) faults: u8,
     /// Times that the world was slower than the engine.
     pub(crate) delays: u8,
+    /// Whether the engine has only looked since all was quiet, and learned nothing.
+    pub(crate) is_uneventful: bool,
+    /// The engine after looks of which nobody will learn anything, and the time
+    /// that they take, in ms. It follows from all else.
+    pub(crate) pause: Option<(u32, u32)>,
     /// What is wrong.
     pub(crate) breach: Option<Breach>,
     /// How far each machine of the cloud is, in the cloud's order.

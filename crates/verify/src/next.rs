@@ -1,13 +1,13 @@
 //! What follows when something happens.
 
 use zenekar_base::{ResourceState, Timestamp};
-use zenekar_engine::Operation;
+use zenekar_engine::{Operation, Response, Scope};
 use zenekar_simcloud::Change;
 
 use crate::action::{Action, Outcome};
 use crate::agent::Agent;
 use crate::breach::Breach;
-use crate::control::{Death, Kind};
+use crate::control::{Death, Kind, Outstanding};
 use crate::moment::Moment;
 use crate::parts::{CallFacts, CloudInput, Stimulus};
 use crate::setting::Fault;
@@ -17,6 +17,15 @@ impl World {
     /// Returns the state that follows when something that is possible happens.
     pub(crate) fn next(&self, moment: &Moment, action: Action) -> Moment {
         let mut next = moment.clone();
+        next.pause = None;
+        next.is_uneventful = match action {
+            Action::Tick => moment.pause.is_none() && self.is_quiet(moment),
+            Action::Call {
+                outcome: Outcome::Served,
+                ..
+            } => moment.is_uneventful,
+            _ => false,
+        };
         if action.fault().is_some() {
             next.faults += 1;
         }
@@ -41,7 +50,13 @@ impl World {
             }
             Action::Link { machine, link } => next.agents[usize::from(machine)].link = link,
             Action::Crash => self.tell(&mut next, Stimulus::Crash),
-            Action::Tick => self.tick(&mut next),
+            Action::Tick => match moment.pause {
+                Some((control, elapsed_ms)) => {
+                    next.control = control;
+                    next.calm_ms = next.calm_ms.saturating_add(u64::from(elapsed_ms));
+                }
+                None => self.tick(&mut next),
+            },
         }
         let heals = matches!(action, Action::Link { .. });
         let is_special = action.fault().is_some() || action == Action::Demand || heals;
@@ -54,6 +69,7 @@ impl World {
             "{action:?} touches more than it says"
         );
         self.judge(&mut next);
+        self.settle(&mut next);
         if !self.watched.is_empty() {
             self.watch(&mut next, self.elapsed_ms(moment, action));
         }
@@ -88,11 +104,73 @@ impl World {
         if step.elapsed_ms > 0 {
             self.pass(next, before, step.elapsed_ms);
         }
+        next.is_uneventful &= !step.is_news;
         if let Some(breach) = step.breach {
             next.breach.get_or_insert(breach);
         }
         if step.broke && next.faults == 0 {
             next.breach.get_or_insert(Breach::NeverReady);
+        }
+    }
+
+    /// Finds out whether looks that follow are of no use to anybody, where the
+    /// last one was of none.
+    fn settle(&self, next: &mut Moment) {
+        if !next.is_uneventful || !self.is_quiet(next) {
+            return;
+        }
+        let is_over = next.breach.is_some() || self.is_done(next);
+        let ahead = (self.pauses && !is_over).then(|| self.pause_of(next));
+        next.pause = ahead.flatten();
+        next.is_uneventful = next.pause.is_some();
+    }
+
+    /// Returns the engine after all looks of which nobody learns anything, and
+    /// how long they take.
+    fn pause_of(&self, moment: &Moment) -> Option<(u32, u32)> {
+        let cloud = self.cloud(moment);
+        let machines = cloud.machines();
+        if machines.iter().any(|machine| machine.lag.is_some()) {
+            return None;
+        }
+        let patience = self.parts.setting.allowance.patience.0;
+        let left_ms = patience.saturating_sub(moment.calm_ms);
+        let look = |call: &Outstanding| match &call.operation {
+            Operation::Observe { scope } => {
+                let wanted: Option<Vec<_>> = match scope {
+                    Scope::All => None,
+                    Scope::Instances(list) => {
+                        Some(list.iter().map(|(_, resource)| resource.clone()).collect())
+                    }
+                };
+                let views = cloud.observe(call.place, wanted.as_deref(), false);
+                Some(Ok(Response::Observed(views)))
+            }
+            Operation::Probe { resource, .. } => {
+                let machine = cloud.find(call.place, resource);
+                let runs = |at: &usize| machines[*at].state == ResourceState::Running;
+                let number = match machine.filter(runs) {
+                    Some(at) => self.health(moment, at),
+                    None => self.parts.fixed.not_found,
+                };
+                Some(self.parts.answers.get(number).clone())
+            }
+            _ => None,
+        };
+        let (control, elapsed_ms) = self.parts.pause(moment.control, left_ms, &look)?;
+        Some((control, u32::try_from(elapsed_ms).ok()?))
+    }
+
+    /// Returns the number of the answer to a check of a machine that runs.
+    fn health(&self, moment: &Moment, machine: usize) -> u32 {
+        let node = self.cloud(moment).machines()[machine].node;
+        let needed = self.roles[usize::from(node)].healthy;
+        let done = moment.agents[machine].done;
+        let fixed = &self.parts.fixed;
+        if needed.is_some_and(|needed| done >= needed) && self.is_checkable(moment, machine) {
+            fixed.healthy
+        } else {
+            fixed.unhealthy
         }
     }
 
@@ -134,18 +212,7 @@ impl World {
                     ..Agent::default()
                 };
             }
-            Kind::Probe => {
-                let node = self.cloud(next).machines()[machine].node;
-                let needed = self.roles[usize::from(node)].healthy;
-                let done = next.agents[machine].done;
-                let fixed = &self.parts.fixed;
-                let is_healthy = needed.is_some_and(|needed| done >= needed);
-                return if is_healthy && self.is_checkable(next, machine) {
-                    fixed.healthy
-                } else {
-                    fixed.unhealthy
-                };
-            }
+            Kind::Probe => return self.health(next, machine),
             _ => {}
         }
         step.answer

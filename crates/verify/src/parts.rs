@@ -91,6 +91,8 @@ pub(crate) struct ControlStep {
     pub(crate) broke: bool,
     /// How much time has passed.
     pub(crate) elapsed_ms: u64,
+    /// Whether the engine has learned or done anything but to look.
+    pub(crate) is_news: bool,
 }
 
 /// What a cloud is told, by the numbers of parts.
@@ -159,6 +161,12 @@ pub(crate) struct Parts {
 
 /// The time that it always is: later than all spans that anybody waits for.
 const PRESENT: Timestamp = Timestamp(1_000_000_000);
+
+/// Looks in one pause. The longest spans that engines wait for have far fewer.
+const LOOKS_MAX: u32 = 10_000;
+
+/// Questions of one look.
+const QUESTIONS_MAX: u32 = 10_000;
 
 impl Parts {
     pub(crate) fn new(setting: Setting, nodes: Vec<String>) -> Self {
@@ -306,16 +314,79 @@ impl Parts {
             .or_else(|| care::breach_of(before, &control, &self.setting.behaviours))
             .or(unsettled);
         let elapsed_ms = control.engine.now().since(now).0;
+        let is_news = match stimulus {
+            Stimulus::Tick
+            | Stimulus::Answer {
+                death: Death::Never,
+                ..
+            } => control.engine.has_news_since(&before.engine),
+            _ => true,
+        };
         if self.rebases {
             control.rebase(PRESENT);
         }
         ControlStep {
+            is_news,
             breach,
             broke,
             elapsed_ms,
             sent: u8::try_from(new).unwrap_or(u8::MAX),
             next: self.keep(control),
         }
+    }
+
+    /// Lets time pass as long as nobody learns anything: until right before the
+    /// engine does something else than to look, or `span_max_ms` is over. `look`
+    /// answers its questions. Returns the number of the control and how much
+    /// time that is, if the engine looks once in it at least.
+    pub(crate) fn pause(
+        &self,
+        number: u32,
+        span_max_ms: u64,
+        look: &dyn Fn(&Outstanding) -> Option<Answer>,
+    ) -> Option<(u32, u64)> {
+        let part = self.controls.get(number);
+        let start = part.facts.now;
+        let mut last: Option<Control> = None;
+        for _ in 0..LOOKS_MAX {
+            let before = last.as_ref().unwrap_or(&part.control);
+            let deadline = before.engine.next_deadline();
+            let Some(at) = deadline.filter(|at| at.since(start).0 <= span_max_ms) else {
+                break;
+            };
+            let Some(next) = self.look_once(before, at, look) else {
+                break;
+            };
+            if next.engine.has_news_since(&part.control.engine) {
+                break;
+            }
+            last = Some(next);
+        }
+        let mut control = last?;
+        let elapsed_ms = control.engine.now().since(start).0;
+        if self.rebases {
+            control.rebase(PRESENT);
+        }
+        Some((self.keep(control), elapsed_ms))
+    }
+
+    /// Lets the engine look, and answers all its questions; nothing if it does more than to ask.
+    fn look_once(
+        &self,
+        before: &Control,
+        at: Timestamp,
+        look: &dyn Fn(&Outstanding) -> Option<Answer>,
+    ) -> Option<Control> {
+        let (mut control, limits) = (before.clone(), &self.limits);
+        control.tell(at, zenekar_engine::Input::Tick, limits, Death::Never);
+        for _ in 0..QUESTIONS_MAX {
+            let Some(call) = control.calls.first() else {
+                return Some(control);
+            };
+            let answer = look(call)?;
+            control.answer(at, 0, answer, limits, Death::Never);
+        }
+        None
     }
 
     /// Returns what follows for the cloud.

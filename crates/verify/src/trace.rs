@@ -301,6 +301,9 @@ impl World {
     /// none but where the engine waits.
     pub(crate) fn elapsed_ms(&self, moment: &Moment, action: Action) -> u64 {
         let facts = self.facts(moment);
+        if let (Action::Tick, Some((_, elapsed_ms))) = (action, moment.pause) {
+            return u64::from(elapsed_ms);
+        }
         match (action, facts.deadline) {
             (Action::Tick, Some(deadline)) => deadline.since(facts.now).0,
             _ => 0,

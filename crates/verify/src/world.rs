@@ -34,6 +34,8 @@ pub struct World {
     reduces: bool,
     /// Whether it makes no difference which instance of a node is which.
     pub(crate) exchanges: bool,
+    /// Whether looks of which nobody learns anything are one step.
+    pub(crate) pauses: bool,
 }
 
 impl World {
@@ -62,6 +64,7 @@ impl World {
             faults: faults.collect(),
             reduces: true,
             exchanges: setting.has_room_for_all(),
+            pauses: true,
             roles,
             watched: Watched::new(&setting.properties, &setting.behaviours, &nodes),
             asked: Asked::new(&setting, &nodes),
@@ -84,6 +87,15 @@ impl World {
     pub fn in_every_order(setting: Setting) -> Self {
         Self {
             reduces: false,
+            ..Self::new(setting)
+        }
+    }
+
+    /// Makes the same world, in which every look is a step, also those of which
+    /// nobody learns anything.
+    pub fn looking_each_time(setting: Setting) -> Self {
+        Self {
+            pauses: false,
             ..Self::new(setting)
         }
     }
@@ -376,7 +388,9 @@ impl World {
         }
         bytes.extend_from_slice(&moment.calm_ms.to_le_bytes());
         let breach = moment.breach.map_or(u8::MAX, |breach| breach as u8);
+        let uneventful = u8::from(moment.is_uneventful);
         bytes.extend_from_slice(&[moment.script, moment.faults, moment.delays, breach]);
+        bytes.push(uneventful);
         // A likeness says how far they are already.
         for agent in moment.agents.iter().filter(|_| likeness.is_none()) {
             bytes.extend_from_slice(&agent.bytes());
@@ -404,6 +418,8 @@ impl Model for World {
             script: 0,
             faults: 0,
             delays: 0,
+            is_uneventful: false,
+            pause: None,
             breach: None,
             agents: SmallVec::new(),
             memory: self.fresh_memory(),
@@ -414,6 +430,10 @@ impl Model for World {
 
     fn actions(&self, moment: &Moment, actions: &mut Vec<Action>) {
         if moment.breach.is_some() {
+            return;
+        }
+        if moment.pause.is_some() {
+            actions.push(Action::Tick);
             return;
         }
         let facts = self.facts(moment);

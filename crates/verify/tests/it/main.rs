@@ -4,6 +4,7 @@ mod difference;
 mod faults;
 mod minimise;
 mod network;
+mod pauses;
 mod races;
 mod reduction;
 mod replay;
