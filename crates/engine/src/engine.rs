@@ -15,6 +15,7 @@ use crate::progress::{
 };
 use crate::record::{Entry, Record};
 use crate::settings::{BLOCK_RETRY_INTERVAL, Settings};
+use crate::shared::{SharedList, SharedMap};
 use crate::state::{Instance, ProviderIndex, State};
 
 /// The deterministic heart of Zenekar: one per infrastructure.
@@ -24,16 +25,16 @@ use crate::state::{Instance, ProviderIndex, State};
 /// all effects have to be polled before the next input.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Engine {
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) state: State,
     pub(crate) now: Timestamp,
     pub(crate) recovering: bool,
     /// Nothing was handled yet since the recovery.
     pub(crate) inherited: bool,
-    pub(crate) progress: BTreeMap<InstanceKey, Progress>,
-    pub(crate) nodes: Vec<NodeProgress>,
+    pub(crate) progress: SharedMap<InstanceKey, Progress>,
+    pub(crate) nodes: SharedList<NodeProgress>,
     pub(crate) providers: Vec<ProviderProgress>,
-    pub(crate) calls: BTreeMap<CallId, InFlight>,
+    pub(crate) calls: SharedMap<CallId, InFlight>,
     pub(crate) next_call: u64,
     pub(crate) probes_in_flight: usize,
     pub(crate) timers: BTreeSet<(Timestamp, Timer)>,
@@ -50,7 +51,7 @@ pub struct Engine {
 
 impl Engine {
     /// Starts an engine for an infrastructure of which nothing exists.
-    pub fn new(infrastructure: InfrastructureId, settings: Settings) -> Self {
+    pub fn new(infrastructure: InfrastructureId, settings: impl Into<Arc<Settings>>) -> Self {
         Self::recover(State::new(infrastructure), settings)
     }
 
@@ -58,18 +59,18 @@ impl Engine {
     ///
     /// The first thing that it does is to look at what is there: an earlier
     /// engine may have died between a call and its answer.
-    pub fn recover(state: State, settings: Settings) -> Self {
+    pub fn recover(state: State, settings: impl Into<Arc<Settings>>) -> Self {
         let recovering = state.intent.is_some();
         let mut engine = Self {
-            settings,
+            settings: settings.into(),
             now: state.last_at,
             state,
             recovering,
             inherited: recovering,
-            progress: BTreeMap::new(),
-            nodes: Vec::new(),
+            progress: SharedMap::new(),
+            nodes: SharedList::new(),
             providers: Vec::new(),
-            calls: BTreeMap::new(),
+            calls: SharedMap::new(),
             next_call: 1,
             probes_in_flight: 0,
             timers: BTreeSet::new(),
@@ -96,7 +97,7 @@ impl Engine {
                 .filter(|instance| instance.uncertain_since.is_some())
                 .for_each(|instance| instance.attempt += 1);
         }
-        for (key, instance) in &self.state.instances {
+        for (key, instance) in self.state.instances.iter() {
             let mut progress = Progress::default();
             if instance.uncertain_since.is_some() {
                 // The dead engine's call may have taken effect until just now.
@@ -530,7 +531,7 @@ impl Engine {
     }
 
     pub(crate) fn progress_of(&mut self, key: InstanceKey) -> &mut Progress {
-        self.progress.entry(key).or_default()
+        self.progress.get_or_default(key)
     }
 
     /// Returns the current topology.
@@ -544,7 +545,7 @@ impl Engine {
     /// Sets an instance's timer to the earliest of several times.
     pub(crate) fn wake_at(&mut self, key: InstanceKey, at: Option<Timestamp>) {
         let now = self.now;
-        let progress = self.progress.entry(key).or_default();
+        let progress = self.progress.get_or_default(key);
         let before = progress.wake;
         // A time that has come rings at the next tick, not in this round: rounds must end.
         let at = at.map(|at| at.max(now));

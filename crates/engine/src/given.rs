@@ -15,7 +15,7 @@ use crate::state::ProviderIndex;
 impl Engine {
     /// Rebuilds who depends on whom and who reads whose addresses.
     pub(crate) fn rebuild_links(&mut self) {
-        for node in &mut self.nodes {
+        for node in self.nodes.iter_mut() {
             node.dependents.clear();
             node.readers.clear();
             node.given = GivenCache::Unknown;

@@ -1,13 +1,12 @@
 //! Engines without who is who: what tells them apart that differ in nothing else.
 
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
-use zenekar_base::{Addresses, CallId, InstanceKey, InstanceTag, ResourceId, Timestamp};
+use zenekar_base::{Addresses, InstanceKey, InstanceTag, ResourceId, Timestamp};
 
 use crate::engine::Engine;
-use crate::progress::{About, InFlight, Timer};
-use crate::state::Instance;
+use crate::progress::{About, InFlight, NodeProgress, ProviderProgress, Timer};
+use crate::state::{Instance, ProviderIndex, State};
 
 /// Says what is left of a resource id or an address of an instance without
 /// the instance.
@@ -21,44 +20,34 @@ impl Engine {
     /// of which it is the same, instances in any order, differ only in which
     /// instance is which. It is not if instances
     /// were adopted or there are orphans: those are known by name.
+    ///
+    /// Of engines of the same settings only.
     pub fn hash_rest<H: Hasher>(&self, hasher: &mut H) {
-        let mut rest = self.clone();
-        let tags = std::mem::take(&mut rest.state.tags);
-        for (nodes, _) in rest.state.given.values_mut() {
-            for node in Arc::make_mut(nodes) {
-                node.instances
-                    .retain(|given| !tags.contains_key(&given.instance));
-            }
-        }
-        rest.state.instances.clear();
-        for node in &mut rest.state.nodes {
-            node.instances.clear();
-        }
-        let mut gone: Vec<_> = std::mem::take(&mut rest.lately_gone)
-            .into_values()
-            .collect();
+        self.state.hash_rest(hasher);
+        (self.now, self.recovering, self.inherited).hash(hasher);
+        (self.probes_in_flight, self.next_call).hash(hasher);
+        let mut gone: Vec<Timestamp> = self.lately_gone.values().copied().collect();
         gone.sort_unstable();
         gone.hash(hasher);
-        rest.progress.clear();
-        for node in &mut rest.nodes {
-            node.outdated.clear();
-            node.stale.clear();
-            node.broken.clear();
-            node.idle.clear();
-            node.doubted.clear();
-            node.deferred.retain(|step| step.instance.is_none());
+        (self.nodes.len(), self.providers.len()).hash(hasher);
+        for node in self.nodes.iter() {
+            node.hash_rest(hasher);
         }
-        for provider in &mut rest.providers {
-            provider.waiting.clear();
-            provider.watched.clear();
-            provider.release.call = provider.release.call.map(|_| CallId(0));
+        for provider in &self.providers {
+            provider.hash_rest(hasher);
         }
-        let calls = std::mem::take(&mut rest.calls).into_values();
-        let shared = calls.filter_map(InFlight::without_instances);
-        rest.calls = (1..).map(CallId).zip(shared).collect();
-        rest.timers
-            .retain(|(_, timer)| !matches!(timer, Timer::Call(_) | Timer::Instance(_)));
-        rest.hash(hasher);
+        let calls = self.calls.values();
+        hash_all(calls.filter_map(InFlight::without_instances), hasher);
+        let timers = self.timers.iter();
+        let is_shared =
+            |(_, timer): &&(_, Timer)| !matches!(timer, Timer::Call(_) | Timer::Instance(_));
+        hash_all(timers.filter(is_shared), hasher);
+        let marked = (
+            &self.dirty_nodes,
+            &self.dirty_providers,
+            &self.dirty_readers,
+        );
+        (marked, &self.dirty_instances, &self.unsettled).hash(hasher);
     }
 
     /// Returns the instances that a lagging list may still show, and since when
@@ -174,15 +163,125 @@ impl Instance {
     }
 }
 
+/// Gives values to a hasher, and where they end.
+fn hash_all<T: Hash, H: Hasher>(all: impl Iterator<Item = T>, hasher: &mut H) {
+    for one in all {
+        (true, one).hash(hasher);
+    }
+    false.hash(hasher);
+}
+
+impl State {
+    fn hash_rest<H: Hasher>(&self, hasher: &mut H) {
+        let Self {
+            infrastructure: _,
+            intent,
+            nodes,
+            names: _,
+            node_keys,
+            instances: _,
+            tags,
+            adopted: _,
+            taken_over,
+            providers,
+            given,
+            next_given,
+            next_instance,
+            orphans: _,
+            held,
+            release_errors,
+            requests,
+            replacements,
+            torn_down,
+            last_at,
+        } = self;
+        (intent, node_keys, taken_over, providers, torn_down, last_at).hash(hasher);
+        (next_given, next_instance, held, release_errors).hash(hasher);
+        (requests, replacements).hash(hasher);
+        nodes.len().hash(hasher);
+        for node in nodes.iter() {
+            let counts = (node.target, node.next_ordinal, node.counting);
+            (counts, node.serving, node.broken, node.scaled).hash(hasher);
+            (&node.name, node.index, &node.dependencies, &node.block).hash(hasher);
+        }
+        given.len().hash(hasher);
+        for (set, (told, holders)) in given {
+            (set, holders).hash(hasher);
+            let others = told.iter().flat_map(|node| {
+                let others = node.instances.iter();
+                let others = others.filter(|given| !tags.contains_key(&given.instance));
+                others.map(|given| (node.node, given))
+            });
+            hash_all(others, hasher);
+        }
+    }
+}
+
+impl NodeProgress {
+    fn hash_rest<H: Hasher>(&self, hasher: &mut H) {
+        let Self {
+            outdated: _,
+            stale: _,
+            broken: _,
+            given,
+            dependents,
+            readers,
+            idle: _,
+            doubted: _,
+            dependable,
+            unreachable_told,
+            deferred,
+        } = self;
+        (given, dependents, readers, dependable, unreachable_told).hash(hasher);
+        let steps = deferred.iter();
+        hash_all(steps.filter(|step| step.instance.is_none()), hasher);
+    }
+}
+
+impl ProviderProgress {
+    fn hash_rest<H: Hasher>(&self, hasher: &mut H) {
+        let Self {
+            capabilities: _,
+            calls_in_flight_max: _,
+            in_flight,
+            waiting: _,
+            throttled_until,
+            throttled_failures,
+            synchronised,
+            observing,
+            observe_due,
+            observe_failures,
+            observe_error,
+            observed_all_at,
+            watched: _,
+            orphans_busy,
+            needed,
+            left,
+            release,
+        } = self;
+        (in_flight, throttled_until, throttled_failures, synchronised).hash(hasher);
+        (observing, observe_due, observe_failures, observe_error).hash(hasher);
+        (observed_all_at, orphans_busy, needed, left).hash(hasher);
+        let release_calls = release.call.is_some();
+        (
+            release_calls,
+            release.failures,
+            release.not_before,
+            &release.last_error,
+        )
+            .hash(hasher);
+    }
+}
+
 impl InFlight {
     /// Returns what is left of a call without the instances that it is about;
     /// nothing if it is about one.
-    fn without_instances(self) -> Option<Self> {
-        let about = match self.about {
-            About::Observe(_) => About::Observe(Vec::new()),
-            about @ (About::ObserveAll | About::DeleteOrphan(_) | About::Release) => about,
+    fn without_instances(&self) -> Option<(ProviderIndex, [Timestamp; 2], Option<&About>)> {
+        let about = match &self.about {
+            About::Observe(_) => None,
+            about @ (About::ObserveAll | About::DeleteOrphan(_) | About::Release) => Some(about),
             _ => return None,
         };
-        Some(Self { about, ..self })
+        Some((self.provider, [self.deadline, self.asked_at], about))
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::engine::Engine;
 use crate::progress::{About, InFlight, NodeProgress, Progress, ProviderProgress};
+use crate::shared::SharedMap;
 use crate::state::{Instance, Phase, State};
 
 impl Engine {
@@ -17,10 +18,14 @@ impl Engine {
                 let instance = self.state.instances.get(key);
                 one.is_but_for_time(other, instance.is_none_or(|one| one.phase == Phase::Ready))
             })
-            && is_same_list(&self.nodes, &before.nodes, NodeProgress::is_but_for_looks)
             && is_same_list(
-                &self.providers,
-                &before.providers,
+                self.nodes.iter(),
+                before.nodes.iter(),
+                NodeProgress::is_but_for_looks,
+            )
+            && is_same_list(
+                self.providers.iter(),
+                before.providers.iter(),
                 ProviderProgress::is_but_for_time,
             )
             && self.changing().eq(before.changing());
@@ -39,23 +44,23 @@ impl Engine {
     }
 }
 
-fn is_same_list<T>(one: &[T], other: &[T], is_same: impl Fn(&T, &T) -> bool) -> bool {
-    one.len() == other.len()
-        && one
-            .iter()
-            .zip(other)
-            .all(|(one, other)| is_same(one, other))
+fn is_same_list<'a, T: 'a>(
+    one: impl ExactSizeIterator<Item = &'a T>,
+    other: impl ExactSizeIterator<Item = &'a T>,
+    is_same: impl Fn(&T, &T) -> bool,
+) -> bool {
+    one.len() == other.len() && one.zip(other).all(|(one, other)| is_same(one, other))
 }
 
 fn is_same_map<K: Ord, T>(
-    one: &std::collections::BTreeMap<K, T>,
-    other: &std::collections::BTreeMap<K, T>,
+    one: &SharedMap<K, T>,
+    other: &SharedMap<K, T>,
     is_same: impl Fn(&K, &T, &T) -> bool,
 ) -> bool {
     one.len() == other.len()
         && one
             .iter()
-            .zip(other)
+            .zip(other.iter())
             .all(|((key, one), (known, other))| key == known && is_same(key, one, other))
 }
 

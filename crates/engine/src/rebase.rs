@@ -89,10 +89,10 @@ impl Engine {
                 (at, timer)
             })
             .collect();
-        for flight in self.calls.values_mut() {
+        self.calls.change_each(|_, flight| {
             moves.time(&mut flight.deadline);
             moves.time(&mut flight.asked_at);
-        }
+        });
         self.lately_gone
             .retain(|_, at| moves.looked_at < *at + moves.settle);
         for at in self.lately_gone.values_mut() {
@@ -113,25 +113,32 @@ impl Engine {
         for at in &mut state.replacements {
             moves.time(at);
         }
-        for node in &mut state.nodes {
-            if let Some(block) = &mut node.block {
+        for place in 0..state.nodes.len() {
+            if state.nodes[place].block.is_some()
+                && let Some(block) = &mut state.nodes[place].block
+            {
                 moves.since(&mut block.since, moves.now - BLOCK_RETRY_INTERVAL);
             }
         }
-        for instance in state.instances.values_mut() {
-            instance.rebase(moves);
-        }
-        for step in self.nodes.iter_mut().flat_map(|node| &mut node.deferred) {
-            if let When::Later(Waiting::Breaker { until, .. }) = &mut step.when {
-                moves.time(until);
+        state
+            .instances
+            .change_each(|_, instance| instance.rebase(moves));
+        for place in 0..self.nodes.len() {
+            if self.nodes[place].deferred.is_empty() {
+                continue;
+            }
+            for step in &mut self.nodes[place].deferred {
+                if let When::Later(Waiting::Breaker { until, .. }) = &mut step.when {
+                    moves.time(until);
+                }
             }
         }
     }
 
     fn rebase_progress(&mut self, moves: Move) {
-        for (key, progress) in &mut self.progress {
-            progress.rebase(moves, self.state.instances.get(key));
-        }
+        let instances = &self.state.instances;
+        self.progress
+            .change_each(|key, progress| progress.rebase(moves, instances.get(key)));
     }
 
     fn rebase_providers(&mut self, moves: Move) {

@@ -17,13 +17,12 @@ impl Engine {
     pub fn renumber_calls(&mut self) -> Vec<CallId> {
         let mut order: Vec<CallId> = self.calls.keys().copied().collect();
         order.sort_by(|one, other| {
-            let (one, other) = (&self.calls[one], &self.calls[other]);
-            (one.provider, &one.about, one.asked_at, one.deadline).cmp(&(
-                other.provider,
-                &other.about,
-                other.asked_at,
-                other.deadline,
-            ))
+            let rank = |call| {
+                let flight = self.calls.get(call)?;
+                let times = (flight.asked_at, flight.deadline);
+                Some((flight.provider, &flight.about, times))
+            };
+            rank(one).cmp(&rank(other))
         });
         let numbers: BTreeMap<CallId, CallId> =
             order.iter().copied().zip((1..).map(CallId)).collect();
@@ -34,15 +33,16 @@ impl Engine {
         let renumber = |call: &mut Option<CallId>| {
             *call = call.and_then(|call| numbers.get(&call).copied());
         };
-        for progress in self.progress.values_mut() {
+        self.progress.change_each(|_, progress| {
             renumber(&mut progress.call);
             renumber(&mut progress.probe);
-        }
+        });
         for provider in &mut self.providers {
             renumber(&mut provider.release.call);
         }
-        self.calls = std::mem::take(&mut self.calls)
-            .into_iter()
+        self.calls = self
+            .calls
+            .take()
             .map(|(call, flight)| (numbers[&call], flight))
             .collect();
         self.timers = std::mem::take(&mut self.timers)

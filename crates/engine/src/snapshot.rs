@@ -15,6 +15,7 @@ use zenekar_model::{NodeFingerprint, NodeIndex};
 
 use crate::node::{Block, NodeState};
 use crate::record::{Breakage, Doom, SharedTopology};
+use crate::shared::SharedMap;
 use crate::state::{Instance, Intent, Phase, ProviderIndex, State};
 
 /// The version of the snapshot format; stored with every snapshot.
@@ -202,7 +203,7 @@ impl Snapshot {
             .map(|(set, nodes)| (set, (nodes, 0)))
             .collect();
         let (mut instances, mut tags, mut adopted) =
-            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+            (SharedMap::new(), BTreeMap::new(), BTreeMap::new());
         for stored in self.instances {
             let instance = stored.restore(&infrastructure);
             let Some(node) = nodes.get_mut(instance.node.index()) else {
@@ -226,8 +227,8 @@ impl Snapshot {
                 topology: intent.topology,
                 teardown: intent.teardown,
             }),
-            nodes,
-            names,
+            nodes: nodes.into_iter().collect(),
+            names: Arc::new(names),
             node_keys,
             instances,
             tags,

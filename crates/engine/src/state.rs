@@ -12,6 +12,7 @@ use zenekar_model::{NodeFingerprint, Topology};
 use crate::node::{Block, NodeState};
 use crate::record::{Breakage, Doom, Entry, Record, SharedTopology};
 use crate::settings::{REPLACEMENTS_REMEMBERED_MAX, REQUESTS_REMEMBERED_MAX};
+use crate::shared::{SharedList, SharedMap};
 
 /// How far an instance is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,13 +145,13 @@ pub struct State {
     /// What is wanted; `None` before the first `up`.
     pub intent: Option<Intent>,
     /// All nodes that ever were, by key.
-    pub nodes: Vec<NodeState>,
+    pub nodes: SharedList<NodeState>,
     /// The key of each node that ever was, by name.
-    pub names: BTreeMap<String, NodeKey>,
+    pub names: Arc<BTreeMap<String, NodeKey>>,
     /// The key of each node of the current topology, by place.
     pub node_keys: Vec<NodeKey>,
     /// The instances that are not known to be gone.
-    pub instances: BTreeMap<InstanceKey, Instance>,
+    pub instances: SharedMap<InstanceKey, Instance>,
     /// Instances by tag.
     pub tags: BTreeMap<InstanceTag, InstanceKey>,
     /// Adopted instances by what their provider calls them.
@@ -187,10 +188,10 @@ impl State {
         Self {
             infrastructure,
             intent: None,
-            nodes: Vec::new(),
-            names: BTreeMap::new(),
+            nodes: SharedList::new(),
+            names: Arc::default(),
             node_keys: Vec::new(),
-            instances: BTreeMap::new(),
+            instances: SharedMap::new(),
             tags: BTreeMap::new(),
             adopted: BTreeMap::new(),
             taken_over: false,
@@ -304,7 +305,7 @@ impl State {
             }
             Record::Resumed => {
                 self.replacements.clear();
-                for node in &mut self.nodes {
+                for node in self.nodes.iter_mut() {
                     node.block = None;
                 }
             }
@@ -370,8 +371,8 @@ impl State {
         topology: &SharedTopology,
         targets: &[(String, u32)],
     ) {
-        let known = &mut self.names;
-        for node in &mut self.nodes {
+        let known = Arc::make_mut(&mut self.names);
+        for node in self.nodes.iter_mut() {
             node.index = None;
         }
         self.node_keys.clear();
@@ -412,7 +413,7 @@ impl State {
             }
         }
         if self.teardown() {
-            for node in &mut self.nodes {
+            for node in self.nodes.iter_mut() {
                 node.scaled = false;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
 
 /// What a state is remembered by. Among a billion different states, two have
 /// the same one with a chance below one in 10^20 (n² / 2^129).
@@ -12,9 +12,9 @@ pub struct Fingerprint128(pub u128);
 impl Fingerprint128 {
     /// Returns the fingerprint of a value, from what it gives to its hasher.
     pub fn of(value: &(impl Hash + ?Sized)) -> Self {
-        let mut hasher = Wide(Xxh3Default::new());
+        let mut hasher = Wide::new();
         value.hash(&mut hasher);
-        Self(hasher.0.digest128())
+        Self(hasher.digest())
     }
 
     /// Returns the lower half.
@@ -35,16 +35,64 @@ impl Hash for Fingerprint128 {
     }
 }
 
+/// Bytes that are collected before they are hashed: values are given in small
+/// pieces, and each costs more than its bytes.
+const BUFFER_BYTES: usize = 1024;
+
 /// A hasher whose result has 128 bits.
-struct Wide(Xxh3Default);
+struct Wide {
+    /// What was given before the buffer, if it was more than that.
+    before: Option<Box<Xxh3Default>>,
+    buffer: [u8; BUFFER_BYTES],
+    filled: usize,
+}
+
+impl Wide {
+    fn new() -> Self {
+        Self {
+            before: None,
+            buffer: [0; BUFFER_BYTES],
+            filled: 0,
+        }
+    }
+
+    fn flush(&mut self) {
+        let before = self.before.get_or_insert_default();
+        before.update(&self.buffer[..self.filled]);
+        self.filled = 0;
+    }
+
+    fn digest(mut self) -> u128 {
+        if self.before.is_none() {
+            return xxh3_128(&self.buffer[..self.filled]);
+        }
+        self.flush();
+        self.before.map_or(0, |before| before.digest128())
+    }
+}
 
 impl Hasher for Wide {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        if let Some(place) = self.buffer.get_mut(self.filled..self.filled + bytes.len()) {
+            place.copy_from_slice(bytes);
+            self.filled += bytes.len();
+            return;
+        }
+        self.flush();
+        match self.buffer.get_mut(..bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                self.filled = bytes.len();
+            }
+            None => self.before.get_or_insert_default().update(bytes),
+        }
     }
 
     fn finish(&self) -> u64 {
-        self.0.digest()
+        let mut all = self.before.as_deref().cloned().unwrap_or_default();
+        all.update(&self.buffer[..self.filled]);
+        all.digest()
     }
 }
 
@@ -82,6 +130,18 @@ mod tests {
         sorted.dedup();
         assert_eq!(sorted.len(), all.len());
         assert_eq!(Fingerprint128::of("a"), Fingerprint128::of("a"));
+    }
+
+    #[test]
+    fn pieces_make_no_difference() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(5 * BUFFER_BYTES).collect();
+        for (total, piece) in [(5, 2), (1024, 8), (1025, 8), (3000, 100), (5120, 1500)] {
+            let mut hasher = Wide::new();
+            for part in bytes[..total].chunks(piece) {
+                hasher.write(part);
+            }
+            assert_eq!(hasher.digest(), xxh3_128(&bytes[..total]), "{total}");
+        }
     }
 
     #[test]

@@ -255,5 +255,5 @@ pub(crate) struct Limits {
     pub(crate) call_timeout: zenekar_base::Millis,
     pub(crate) late_effect_max: zenekar_base::Millis,
     pub(crate) list_lag_max: zenekar_base::Millis,
-    pub(crate) engine: zenekar_engine::Settings,
+    pub(crate) engine: std::sync::Arc<zenekar_engine::Settings>,
 }

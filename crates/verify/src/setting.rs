@@ -390,7 +390,7 @@ impl Setting {
             call_timeout,
             late_effect_max,
             list_lag_max,
-            engine,
+            engine: Arc::new(engine),
         }
     }
 
