@@ -118,9 +118,23 @@ impl<K: Ord, V> FromIterator<(K, V)> for SharedMap<K, V> {
     }
 }
 
+impl<K: Ord, V> Index<&K> for SharedMap<K, V> {
+    type Output = V;
+
+    fn index(&self, key: &K) -> &V {
+        &self.0[key]
+    }
+}
+
 /// A list whose clones share what is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SharedList<T>(Vec<Arc<T>>);
+
+impl<T> Default for SharedList<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl<T> SharedList<T> {
     /// Makes an empty list.
