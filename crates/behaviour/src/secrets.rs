@@ -41,11 +41,8 @@ pub(crate) fn foreign(topology: &Topology) -> Vec<(String, Vec<ForeignSecret>)> 
         return Vec::new();
     }
     let marked = Topology::new(TopologyParts {
-        name: topology.name().to_owned(),
-        user_id: topology.user_id().clone(),
         variables,
-        definitions: topology.definitions().to_vec(),
-        nodes: topology.nodes().to_vec(),
+        ..topology.to_parts()
     });
     let Ok(marked) = marked else {
         return Vec::new();

@@ -368,6 +368,17 @@ impl Topology {
         )
     }
 
+    /// Returns what it was made from, for those who make a slightly different one.
+    pub fn to_parts(&self) -> TopologyParts {
+        TopologyParts {
+            name: self.name().to_owned(),
+            user_id: self.user_id().clone(),
+            variables: self.variables().clone(),
+            definitions: self.definitions().to_vec(),
+            nodes: self.nodes().to_vec(),
+        }
+    }
+
     fn build(
         name: String,
         user_id: Value,

@@ -110,11 +110,8 @@ fn reduce(topology: &Topology) -> Topology {
             .collect(),
     });
     let parts = TopologyParts {
-        name: topology.name().to_owned(),
-        user_id: topology.user_id().clone(),
-        variables: topology.variables().clone(),
         definitions: definitions.collect(),
-        nodes: topology.nodes().to_vec(),
+        ..topology.to_parts()
     };
     Topology::new(parts).expect("names, counts and dependencies are those of a valid topology")
 }

@@ -111,11 +111,8 @@ pub fn retarget(
             .collect(),
     });
     let mut parts = TopologyParts {
-        name: topology.name().to_owned(),
-        user_id: topology.user_id().clone(),
-        variables: topology.variables().clone(),
         definitions: definitions.collect(),
-        nodes: topology.nodes().to_vec(),
+        ..topology.to_parts()
     };
     rehearsal::run_again(&mut parts);
     lost.sort();

@@ -7,7 +7,7 @@ use zenekar_base::Millis;
 use zenekar_diagnostics::codes::replay as codes;
 use zenekar_diagnostics::{Diagnostic, Span, did_you_mean};
 use zenekar_model::behaviour::Behaviours;
-use zenekar_model::{CountRange, Topology, TopologyError, TopologyParts};
+use zenekar_model::{CountRange, Topology, TopologyError};
 
 use crate::replay_file::{AllowanceLine, CountLine, Described, Header, REPLAY_FORMAT, ScriptLine};
 use crate::setting::{Allowance, Demand, Fault, PERSONALITIES, Personality, Setting, Step};
@@ -32,19 +32,13 @@ pub type Counts = BTreeMap<String, CountRange>;
 
 /// Returns a topology with other counts. Nodes that it does not have are passed over.
 pub fn with_counts(topology: &Topology, counts: &Counts) -> Result<Topology, TopologyError> {
-    let mut nodes = topology.nodes().to_vec();
-    for node in &mut nodes {
+    let mut parts = topology.to_parts();
+    for node in &mut parts.nodes {
         if let Some(count) = counts.get(&node.name) {
             node.count = *count;
         }
     }
-    Topology::new(TopologyParts {
-        name: topology.name().to_owned(),
-        user_id: topology.user_id().clone(),
-        variables: topology.variables().clone(),
-        definitions: topology.definitions().to_vec(),
-        nodes,
-    })
+    Topology::new(parts)
 }
 
 /// Returns the counts of a topology that differ from a descriptor's.

@@ -248,7 +248,9 @@ impl World {
             return label;
         }
         let span = Millis(elapsed_ms);
-        if self.is_quiet(moment) {
+        if moment.pause.is_some() {
+            format!("{span} pass in which the engine looks and learns nothing new")
+        } else if self.is_quiet(moment) {
             format!("{span} pass until the engine looks again")
         } else {
             format!("{span} pass, and the engine looks again while things are still on their way")

@@ -81,7 +81,6 @@ impl World {
         world
     }
 
-    /// Makes the same world, of which every order is explored, and in which
     /// Makes the same world, of which every order is explored: for those who
     /// check that those that are left out make no difference.
     pub fn in_every_order(setting: Setting) -> Self {

@@ -129,6 +129,8 @@ pub(crate) fn ci() -> Result<(), Failure> {
         ["rustc", "--version"],
         ["cargo", "--version"],
         ["uname", "-srm"],
+        // It takes some 10 GB, and what fills up a disk is seldom named by what fails.
+        ["df", "-h"],
     ] {
         // Only for the reader of the log: a missing tool fails later, where it is needed.
         let _ = Command::new(words[0])

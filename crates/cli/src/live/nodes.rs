@@ -6,7 +6,7 @@ use std::sync::Arc;
 use zenekar_base::InfrastructureId;
 use zenekar_live::instrument::{self, Access, commands_with_words};
 use zenekar_live::{ProcessName, SteeredRenderer};
-use zenekar_model::{Definition, Topology, TopologyParts};
+use zenekar_model::Topology;
 
 use crate::errors::Failure;
 use crate::output::Output;
@@ -113,20 +113,12 @@ fn points_of(
 
 /// Returns the topology with checks that wait as long as a person does.
 pub(crate) fn patient(topology: &Topology) -> Result<Arc<Topology>, Failure> {
-    let definitions = topology.definitions().iter().map(|definition| {
-        let mut definition: Definition = definition.clone();
+    let mut parts = topology.to_parts();
+    for definition in &mut parts.definitions {
         for implementation in &mut definition.implementations {
             implementation.health.timeout = implementation.health.timeout.max(HEALTH_PATIENCE);
         }
-        definition
-    });
-    let parts = TopologyParts {
-        name: topology.name().to_owned(),
-        user_id: topology.user_id().clone(),
-        variables: topology.variables().clone(),
-        definitions: definitions.collect(),
-        nodes: topology.nodes().to_vec(),
-    };
+    }
     Topology::new(parts)
         .map(Arc::new)
         .map_err(|error| Failure::internal(error.to_string()))
