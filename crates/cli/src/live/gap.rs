@@ -260,6 +260,13 @@ mod tests {
     #[test]
     fn what_is_not_known_is_no_gap() {
         let mut model = model();
+        // With which command the first of two segments ends is not known.
+        let mut segments = model.behaviours.segments_of("srv").to_vec();
+        segments.push(Segment::default());
+        model
+            .behaviours
+            .nodes
+            .insert("srv".to_owned(), behaviour(segments));
         let more = vec![0, 1, 2, 3, 4];
         model.points.insert("srv".to_owned(), more);
         assert_eq!(
