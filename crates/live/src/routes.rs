@@ -10,11 +10,12 @@ use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::answers::{failed, json_answer, unknown_infrastructure};
 use crate::hub::Controller;
 use crate::limits::{BODY_BYTES_MAX, BODY_TIMEOUT};
+use crate::session::Refusal;
 use crate::submission::Submission;
 
 /// What all paths share.
@@ -128,16 +129,10 @@ async fn submit(
         Err(response) => return response,
     };
     let stored = shared.controller.with(&infrastructure, |session, now_ms| {
-        session.submit(now_ms, &node, report)
+        let number = session.submit(now_ms, &node, report)?;
+        Ok(json!({ "breakpoint": number }))
     });
-    match stored {
-        Some(Ok(_)) if wants_text(&parameters) => {
-            answer(&shared, &infrastructure, &node, &parameters).await
-        }
-        Some(Ok(number)) => json_answer(StatusCode::OK, &json!({ "breakpoint": number })),
-        Some(Err(refusal)) => refusal.into_response(),
-        None => unknown_infrastructure(&infrastructure),
-    }
+    answer_report(&shared, &infrastructure, &node, &parameters, stored).await
 }
 
 async fn refresh(
@@ -151,15 +146,27 @@ async fn refresh(
         Err(response) => return response,
     };
     let stored = shared.controller.with(&infrastructure, |session, now_ms| {
-        session.refresh(now_ms, &node, report)
+        session.refresh(now_ms, &node, report)?;
+        Ok(json!({ "refreshed": true }))
     });
+    answer_report(&shared, &infrastructure, &node, &parameters, stored).await
+}
+
+/// Says what became of a report, or what it is to do to whom wants a text.
+async fn answer_report(
+    shared: &Shared,
+    infrastructure: &str,
+    node: &str,
+    parameters: &[(String, String)],
+    stored: Option<Result<Value, Refusal>>,
+) -> Response {
     match stored {
-        Some(Ok(())) if wants_text(&parameters) => {
-            answer(&shared, &infrastructure, &node, &parameters).await
+        Some(Ok(_)) if wants_text(parameters) => {
+            answer(shared, infrastructure, node, parameters).await
         }
-        Some(Ok(())) => json_answer(StatusCode::OK, &json!({ "refreshed": true })),
+        Some(Ok(said)) => json_answer(StatusCode::OK, &said),
         Some(Err(refusal)) => refusal.into_response(),
-        None => unknown_infrastructure(&infrastructure),
+        None => unknown_infrastructure(infrastructure),
     }
 }
 
@@ -245,7 +252,7 @@ async fn breakpoints(
     });
     match found {
         Some(Some(breakpoints)) => json_answer(StatusCode::OK, &breakpoints),
-        Some(None) => crate::session::Refusal::UnknownProcess(node).into_response(),
+        Some(None) => Refusal::UnknownProcess(node).into_response(),
         None => unknown_infrastructure(&infrastructure),
     }
 }
