@@ -1,7 +1,7 @@
 //! Real nodes that are steered: a race that is found, who does not come, scripts
 //! of the original, and nothing that is left.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::process::Stdio;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::local::Machine;
 use crate::looking_in::interrupt;
 use crate::real::{Cloud as _, DockerCloud, run_at, unique};
-use crate::sandbox::{Run, Sandbox};
+use crate::sandbox::Sandbox;
 
 /// Longer than any step takes on a loaded machine; only who never comes needs it.
 const PATIENT: &str = "120s";
@@ -266,11 +266,7 @@ fn a_person_chooses_and_an_interrupt_ends_it() {
     machine
         .sandbox
         .write("pair.yaml", &PAIR.replace("TASK", "'true'"));
-    let by_hand = fed(
-        &machine,
-        &live("pair.yaml", &["--manual"]),
-        "b\nc[1]\nstate\nnext\n",
-    );
+    let by_hand = machine.fed(&live("pair.yaml", &["--manual"]), "b\nc[1]\nstate\nnext\n");
     assert_eq!(by_hand.code, Some(0), "{}", by_hand.stderr);
     for words in [
         "who goes next: a[1], b[1]?",
@@ -295,21 +291,6 @@ fn a_person_chooses_and_an_interrupt_ends_it() {
     assert!(lines.any(|line| line.contains("ended early")));
     assert_eq!(child.wait().expect("it is our child").code(), Some(130));
     nothing_is_left(&machine);
-}
-
-/// Runs a command that somebody types to; the lines end there.
-fn fed(machine: &Machine, arguments: &[&str], lines: &str) -> Run {
-    let child = machine.command(arguments).stdin(Stdio::piped()).spawn();
-    let mut child = child.expect("the binary was built");
-    let mut stdin = child.stdin.take().expect("it is piped");
-    stdin.write_all(lines.as_bytes()).expect("it listens");
-    drop(stdin);
-    let output = child.wait_with_output().expect("it is our child");
-    Run {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
 }
 
 #[test]

@@ -101,9 +101,9 @@ impl Machine {
         self.run(arguments).expect(0)
     }
 
-    /// Runs a command inside an instance with this input.
+    /// Runs a command with this input, which ends there.
     #[track_caller]
-    fn fed(&self, arguments: &[&str], input: &str) -> Run {
+    pub(crate) fn fed(&self, arguments: &[&str], input: &str) -> Run {
         let mut command = self.command(arguments);
         let child = command.stdin(Stdio::piped()).spawn();
         let mut child = child.expect("the binary was built");
