@@ -62,6 +62,3 @@ pub const HEADERS_MAX: usize = 100;
 
 /// How long requests that are being answered may take when the server ends.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long the server waits after it could not accept a connection.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);

@@ -25,7 +25,3 @@ pub const HEADERS_MAX: usize = 100;
 
 /// How long requests that are being answered may take when the service ends.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long the service waits after it could not accept a connection, mostly
-/// because the process has no file descriptor left.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);

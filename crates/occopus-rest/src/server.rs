@@ -1,124 +1,41 @@
-//! Connections: how many, for how long, and their end.
+//! The service: where it listens, and what it answers with.
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use zenekar_serve::{Limits, Listening};
 
-use crate::limits::{
-    ACCEPT_PAUSE, CONNECTIONS_MAX, DRAIN_TIMEOUT, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX,
-};
+use crate::limits::{CONNECTIONS_MAX, DRAIN_TIMEOUT, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX};
 use crate::operations::Operations;
 use crate::routes;
 
-/// Why the service could not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The name of the host could not be resolved, or the port is not free.
-    #[error("cannot listen on `{host}:{port}`")]
-    Listen {
-        /// The host.
-        host: String,
-        /// The port.
-        port: u16,
-        /// Why.
-        source: io::Error,
-    },
-}
+pub use zenekar_serve::ServeError;
 
 /// A service that listens, and answers once it runs.
 #[derive(Debug)]
-pub struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
-}
+pub struct Server(Listening);
 
 impl Server {
     /// Listens on a host's port; port 0 is any that is free.
     pub async fn listen(host: &str, port: u16) -> Result<Self, ServeError> {
-        let failed = |source| ServeError::Listen {
-            host: host.to_owned(),
-            port,
-            source,
-        };
-        let listener = TcpListener::bind((host, port)).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        Listening::on(host, port).await.map(Self)
     }
 
     /// Returns where it listens.
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// Answers requests until `end` is there, then finishes those at hand.
     pub async fn run(self, operations: Arc<dyn Operations>, end: impl Future<Output = ()>) {
-        let router = routes::router(operations);
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let (is_over, over) = watch::channel(false);
-        let mut connections = JoinSet::new();
-        tokio::pin!(end);
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut end => break,
-                Some(_) = connections.join_next() => {}
-                accepted = accept(&self.listener, &places) => match accepted {
-                    Ok((stream, place)) => {
-                        let service = TowerToHyperService::new(router.clone());
-                        connections.spawn(serve(stream, service, place, over.clone()));
-                    }
-                    Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-                },
-            }
-        }
-        drop(self.listener);
-        is_over.send_replace(true);
-        let drained = async { while connections.join_next().await.is_some() {} };
-        // Whoever is not done by then is cut off.
-        let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
+        let limits = Limits {
+            connections_max: CONNECTIONS_MAX,
+            head_timeout: HEAD_TIMEOUT,
+            head_bytes_max: HEAD_BYTES_MAX,
+            headers_max: HEADERS_MAX,
+            drain_timeout: DRAIN_TIMEOUT,
+        };
+        self.0.run(routes::router(operations), limits, end).await;
     }
-}
-
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
-}
-
-async fn serve(
-    stream: TcpStream,
-    service: TowerToHyperService<axum::Router>,
-    _place: OwnedSemaphorePermit,
-    mut over: watch::Receiver<bool>,
-) {
-    // Answers are small, and nobody wants to wait for the next one to fill a packet.
-    let _ = stream.set_nodelay(true);
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = over.wait_for(|over| *over) => connection.as_mut().graceful_shutdown(),
-    }
-    // A client that breaks the rules, or goes away, concerns nobody else.
-    let _ = connection.await;
 }

@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("zenekar-lint", 4),
     ("zenekar-behaviour", 5),
     ("zenekar-explore", 5),
+    ("zenekar-serve", 5),
     ("zenekar-simcloud", 5),
     ("zenekar-verify", 5),
     ("zenekar-agent", 6),
